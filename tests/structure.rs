@@ -104,10 +104,10 @@ impl<'s> Visit<'s> for FileVisitor {
 impl Sources {
     /// Reads a crate from its root file on.
     fn read(root: &Path) -> Self {
-        let mut sources = Self::default();
+        let mut topic_partitions = Self::default();
         let folder = root.parent().expect("a folder");
-        sources.add(Module::new(), root.to_owned(), folder);
-        sources
+        topic_partitions.add(Module::new(), root.to_owned(), folder);
+        topic_partitions
     }
 
     fn add(&mut self, module: Module, file: PathBuf, children_in: &Path) {

@@ -120,28 +120,28 @@ impl<B: Broker> GroupConsumer for FaultyBroker<B> {
         self.inner.open(reads)
     }
 
-    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.inner.close(sources)
+    fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
+        self.inner.close(topic_partitions)
     }
 
-    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
-        self.inner.report_progress(source, event_time_ms);
+    fn report_progress(&mut self, topic_partition: TopicPartition, event_time_ms: i64) {
+        self.inner.report_progress(topic_partition, event_time_ms);
     }
 
-    fn pause(&mut self, sources: &[TopicPartition]) {
-        self.inner.pause(sources);
+    fn pause(&mut self, topic_partitions: &[TopicPartition]) {
+        self.inner.pause(topic_partitions);
     }
 
     fn generation(&self) -> Option<i64> {
         self.inner.generation()
     }
 
-    fn position(&self, source: TopicPartition) -> Option<i64> {
-        self.inner.position(source)
+    fn position(&self, topic_partition: TopicPartition) -> Option<i64> {
+        self.inner.position(topic_partition)
     }
 
-    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
-        self.inner.leader_epoch(source)
+    fn leader_epoch(&self, topic_partition: TopicPartition) -> Option<i32> {
+        self.inner.leader_epoch(topic_partition)
     }
 
     fn halted(&self) -> Vec<TopicPartition> {
@@ -152,8 +152,8 @@ impl<B: Broker> GroupConsumer for FaultyBroker<B> {
         self.inner.skips_lost_records()
     }
 
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        self.inner.lag(source)
+    fn lag(&self, topic_partition: TopicPartition) -> Option<u64> {
+        self.inner.lag(topic_partition)
     }
 
     fn leave(&mut self) -> bool {
@@ -201,15 +201,15 @@ impl<B: Broker> Transactions for FaultyBroker<B> {
 impl<B: Broker> TopicReader for FaultyBroker<B> {
     fn replay(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
-        self.inner.replay(source, from, each)
+        self.inner.replay(topic_partition, from, each)
     }
 
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
-        self.inner.end_offsets(sources)
+    fn end_offsets(&mut self, topic_partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+        self.inner.end_offsets(topic_partitions)
     }
 
     fn topic_id(&mut self, topic: Topic) -> Result<String, Failure> {

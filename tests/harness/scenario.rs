@@ -208,7 +208,7 @@ impl<S: TestBroker> Scenario<S> {
         for task in restored {
             positions.extend(
                 task.inputs()
-                    .map(|(source, progress)| (source, progress.next_offset)),
+                    .map(|(topic_partition, progress)| (topic_partition, progress.next_offset)),
             );
         }
         assert_eq!(positions, self.appended, "positions in the changelog");

@@ -59,10 +59,10 @@ impl Simulation {
         let committed_log = self.committed_log();
         for topic in Topics::internal() {
             for (partition, seen) in (0..).zip(self.visible_records(topic)) {
-                let source = TopicPartition { topic, partition };
+                let topic_partition = TopicPartition { topic, partition };
                 let committed = committed_log
                     .records
-                    .get(&source)
+                    .get(&topic_partition)
                     .map_or(&[][..], Vec::as_slice);
                 let committed = committed.iter().map(|sent| (&sent.key, &sent.value));
                 let is_sent = |record: &&CommittedRecord| {
@@ -76,7 +76,7 @@ impl Simulation {
                     // Compaction removes tombstones in the end, along with the earlier values.
                     seen.retain(|_, value| value.is_some());
                     committed.retain(|_, value| value.is_some());
-                    assert_eq!(seen, committed, "{source:?}");
+                    assert_eq!(seen, committed, "{topic_partition:?}");
                 } else {
                     // Transactions overlap, so their records are not in the order of their commits.
                     let (mut seen, mut committed): (Vec<_>, Vec<_>) =
@@ -89,7 +89,7 @@ impl Simulation {
                         committed.retain(|record| seen.binary_search(record).is_ok());
                         committed.dedup();
                     }
-                    assert_eq!(seen, committed, "{source:?}");
+                    assert_eq!(seen, committed, "{topic_partition:?}");
                 }
             }
         }

@@ -50,7 +50,9 @@ impl Client {
 
     /// Translates positions to global input numbers.
     fn global<T: Copy>(&self, places: &[(TopicPartition, T)]) -> Vec<(TopicPartition, T)> {
-        let global = |(source, at): &(TopicPartition, T)| (self.setup.global(*source), *at);
+        let global = |(topic_partition, at): &(TopicPartition, T)| {
+            (self.setup.global(*topic_partition), *at)
+        };
         places.iter().map(global).collect()
     }
 
@@ -92,16 +94,23 @@ impl GroupConsumer for Client {
         let outcome = self.inner.poll(timeout, limit, &mut self.polled);
         batch.clear();
         for record in self.polled.records() {
-            let source = self.setup.local(record.source);
-            batch.push(Record { source, ..record });
+            let topic_partition = self.setup.local(record.topic_partition);
+            batch.push(Record {
+                topic_partition,
+                ..record
+            });
         }
         match &outcome {
             Ok(WorkerEvent::Records) => self.note("polls records", [batch.len() as i64, 0]),
-            Ok(WorkerEvent::Assigned(sources)) => {
-                self.note("is assigned", [sources.len() as i64, 0]);
+            Ok(WorkerEvent::Assigned(topic_partitions)) => {
+                self.note("is assigned", [topic_partitions.len() as i64, 0]);
             }
-            Ok(WorkerEvent::Revoked(sources)) => self.note("is revoked", [sources.len() as i64, 0]),
-            Ok(WorkerEvent::Lost(sources)) => self.note("loses", [sources.len() as i64, 0]),
+            Ok(WorkerEvent::Revoked(topic_partitions)) => {
+                self.note("is revoked", [topic_partitions.len() as i64, 0]);
+            }
+            Ok(WorkerEvent::Lost(topic_partitions)) => {
+                self.note("loses", [topic_partitions.len() as i64, 0]);
+            }
             Ok(WorkerEvent::Idle) => {}
             Err(_) => self.note("cannot poll", [0, 0]),
         }
@@ -118,39 +127,43 @@ impl GroupConsumer for Client {
         self.answer(outcome)
     }
 
-    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         self.inject()?;
-        let sources: Vec<TopicPartition> =
-            sources.iter().map(|one| self.setup.global(*one)).collect();
-        let outcome = self.inner.close(&sources);
+        let topic_partitions: Vec<TopicPartition> = topic_partitions
+            .iter()
+            .map(|one| self.setup.global(*one))
+            .collect();
+        let outcome = self.inner.close(&topic_partitions);
         self.answer(outcome)
     }
 
-    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
+    fn report_progress(&mut self, topic_partition: TopicPartition, event_time_ms: i64) {
         self.inner
-            .report_progress(self.setup.global(source), event_time_ms);
+            .report_progress(self.setup.global(topic_partition), event_time_ms);
     }
 
-    fn pause(&mut self, sources: &[TopicPartition]) {
-        let sources: Vec<TopicPartition> =
-            sources.iter().map(|one| self.setup.global(*one)).collect();
-        self.inner.pause(&sources);
+    fn pause(&mut self, topic_partitions: &[TopicPartition]) {
+        let topic_partitions: Vec<TopicPartition> = topic_partitions
+            .iter()
+            .map(|one| self.setup.global(*one))
+            .collect();
+        self.inner.pause(&topic_partitions);
     }
 
-    fn position(&self, source: TopicPartition) -> Option<i64> {
-        self.inner.position(self.setup.global(source))
+    fn position(&self, topic_partition: TopicPartition) -> Option<i64> {
+        self.inner.position(self.setup.global(topic_partition))
     }
 
-    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
-        self.inner.leader_epoch(self.setup.global(source))
+    fn leader_epoch(&self, topic_partition: TopicPartition) -> Option<i32> {
+        self.inner.leader_epoch(self.setup.global(topic_partition))
     }
 
     fn generation(&self) -> Option<i64> {
         self.inner.generation()
     }
 
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        self.inner.lag(self.setup.global(source))
+    fn lag(&self, topic_partition: TopicPartition) -> Option<u64> {
+        self.inner.lag(self.setup.global(topic_partition))
     }
 
     fn skips_lost_records(&self) -> bool {
@@ -239,20 +252,20 @@ impl Transactions for Client {
 impl TopicReader for Client {
     fn replay(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
         self.inject()?;
-        let outcome = self.inner.replay(source, from, each);
-        let number = i64::from(source.partition);
-        match (&outcome, source.topic) {
+        let outcome = self.inner.replay(topic_partition, from, each);
+        let number = i64::from(topic_partition.partition);
+        match (&outcome, topic_partition.topic) {
             (Ok(Replayed::Whole(end)), Topic::Changelog) => {
                 self.note("restores task", [number, *end]);
                 let client = self.client_id.client;
                 self.simulation
                     .committed_log()
-                    .read(client, TaskId(source.partition));
+                    .read(client, TaskId(topic_partition.partition));
             }
             (Ok(Replayed::Held(at)), _) => {
                 self.note("waits for an open transaction at", [number, *at]);
@@ -263,9 +276,9 @@ impl TopicReader for Client {
         self.answer(outcome)
     }
 
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, topic_partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         self.inject()?;
-        let outcome = self.inner.end_offsets(sources);
+        let outcome = self.inner.end_offsets(topic_partitions);
         self.answer(outcome)
     }
 

@@ -158,7 +158,7 @@ impl CommittedLog {
     }
 
     fn note(&mut self, sent: Sent) {
-        let source = TopicPartition {
+        let topic_partition = TopicPartition {
             topic: sent.topic,
             partition: sent.partition,
         };
@@ -167,7 +167,7 @@ impl CommittedLog {
             Topic::Model => self.note_version(&sent),
             _ => {}
         }
-        self.records.entry(source).or_default().push(sent);
+        self.records.entry(topic_partition).or_default().push(sent);
     }
 
     fn note_changelog(&mut self, sent: &Sent) {
@@ -290,11 +290,11 @@ impl CommittedLog {
         let Some(value) = &sent.value else { return };
         let key = sent.key.as_deref().unwrap_or_default();
         let version = String::from_utf8_lossy(key).parse().expect("a version");
-        let source = TopicPartition {
+        let topic_partition = TopicPartition {
             topic: Topic::Model,
             partition: 0,
         };
-        let published = self.records.get(&source).map_or(0, Vec::len);
+        let published = self.records.get(&topic_partition).map_or(0, Vec::len);
         let is_new = self.versions.insert(version) || published == 0;
         assert!(is_new, "version {version} is published twice");
         let plan = &self.pipeline.task.plan;
@@ -335,7 +335,7 @@ impl CommittedLog {
         let found: BTreeMap<TopicPartition, i64> = positions
             .iter()
             .copied()
-            .filter(|(source, _)| source.topic != Topic::Samples)
+            .filter(|(topic_partition, _)| topic_partition.topic != Topic::Samples)
             .collect();
         assert_eq!(
             found, expected,

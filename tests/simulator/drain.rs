@@ -111,8 +111,12 @@ impl Simulation {
         let unread = self.unread();
         let committed_log = self.committed_log();
         let read = |topic, partition| {
-            let source = TopicPartition { topic, partition };
-            committed_log.positions.get(&source).copied().unwrap_or(0)
+            let topic_partition = TopicPartition { topic, partition };
+            committed_log
+                .positions
+                .get(&topic_partition)
+                .copied()
+                .unwrap_or(0)
         };
         let mut left = String::new();
         for (input, partition) in unread {

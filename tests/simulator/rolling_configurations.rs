@@ -46,26 +46,26 @@ impl Setup {
     }
 
     /// Translates an input's local number to its global one.
-    pub(super) fn global(&self, source: TopicPartition) -> TopicPartition {
-        match source.topic {
+    pub(super) fn global(&self, topic_partition: TopicPartition) -> TopicPartition {
+        match topic_partition.topic {
             Topic::Input(input) => TopicPartition {
                 topic: Topic::Input(self.inputs[usize::from(input)]),
-                ..source
+                ..topic_partition
             },
-            _ => source,
+            _ => topic_partition,
         }
     }
 
     /// Translates an input's global number to its local one.
-    pub(super) fn local(&self, source: TopicPartition) -> TopicPartition {
-        let Topic::Input(input) = source.topic else {
-            return source;
+    pub(super) fn local(&self, topic_partition: TopicPartition) -> TopicPartition {
+        let Topic::Input(input) = topic_partition.topic else {
+            return topic_partition;
         };
         let index = self.inputs.iter().position(|known| *known == input);
         let index = index.expect("an input that the instance reads");
         TopicPartition {
             topic: Topic::Input(index as u16),
-            ..source
+            ..topic_partition
         }
     }
 

@@ -84,38 +84,38 @@ impl Assignment {
     }
 
     /// Notes the event time up to which a partition is processed.
-    pub(crate) fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
+    pub(crate) fn report_progress(&mut self, topic_partition: TopicPartition, event_time_ms: i64) {
         // Called for every record, and records of one partition follow one another.
         if let Some(reader) = self.readers.get_mut(self.last_reported)
-            && reader.source == source
+            && reader.topic_partition == topic_partition
         {
             return reader.progress.reported(event_time_ms);
         }
-        match self.index(source) {
+        match self.index(topic_partition) {
             Ok(index) => {
                 self.last_reported = index;
                 self.readers[index].progress.reported(event_time_ms);
             }
             Err(_) => {
-                self.reported.insert(source, event_time_ms);
+                self.reported.insert(topic_partition, event_time_ms);
             }
         }
     }
 
     /// The next offset to read of a partition; `None` if it is not open.
-    pub(crate) fn next_offset(&self, source: TopicPartition) -> Option<i64> {
-        Some(self.readers[self.index(source).ok()?].next_offset())
+    pub(crate) fn next_offset(&self, topic_partition: TopicPartition) -> Option<i64> {
+        Some(self.readers[self.index(topic_partition).ok()?].next_offset())
     }
 
     /// Leader epoch up to which a partition has been read; `None` if unknown.
-    pub(crate) fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
-        self.readers[self.index(source).ok()?].leader_epoch()
+    pub(crate) fn leader_epoch(&self, topic_partition: TopicPartition) -> Option<i32> {
+        self.readers[self.index(topic_partition).ok()?].leader_epoch()
     }
 
     /// Records between the position and the end of a partition, as of its latest fetch. `None` for a halted partition:
     /// it is no longer fetched, so its end is unknown.
-    pub(crate) fn lag(&self, source: TopicPartition) -> Option<u64> {
-        let reader = &self.readers[self.index(source).ok()?];
+    pub(crate) fn lag(&self, topic_partition: TopicPartition) -> Option<u64> {
+        let reader = &self.readers[self.index(topic_partition).ok()?];
         reader.broken.is_none().then(|| reader.lag()).flatten()
     }
 
@@ -136,7 +136,10 @@ impl Assignment {
         let offsets = self.start_offsets(reads)?;
         let pending_ack = self.pending_ack.take();
         if self.is_cooperative() {
-            let again: Vec<TopicPartition> = reads.iter().map(|(source, _)| *source).collect();
+            let again: Vec<TopicPartition> = reads
+                .iter()
+                .map(|(topic_partition, _)| *topic_partition)
+                .collect();
             self.unassign_some(&again, false)?;
             self.insert_readers(&offsets, reads)?;
             return self.assign_new(pending_ack.is_some());
@@ -149,9 +152,9 @@ impl Assignment {
     }
 
     /// Stops reading these partitions. Acknowledges a pending revocation or loss.
-    pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    pub(crate) fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         if self.leaving.has_begun() {
-            self.forget(sources);
+            self.forget(topic_partitions);
             if self.pending_ack != Some(RebalanceKind::Assigned) {
                 self.leave_group();
             }
@@ -163,11 +166,11 @@ impl Assignment {
             Some(RebalanceKind::Revoked | RebalanceKind::Lost)
         );
         if self.is_cooperative() {
-            self.unassign_some(sources, is_revoked)?;
-            self.forget(sources);
+            self.unassign_some(topic_partitions, is_revoked)?;
+            self.forget(topic_partitions);
         } else {
             let known = self.readers.len();
-            self.forget(sources);
+            self.forget(topic_partitions);
             if is_revoked {
                 self.suspend()?;
             } else if pending_ack.is_none() && !self.suspended && self.readers.len() < known {
@@ -187,20 +190,20 @@ impl Assignment {
         )
     }
 
-    pub(crate) fn index(&self, source: TopicPartition) -> Result<usize, usize> {
+    pub(crate) fn index(&self, topic_partition: TopicPartition) -> Result<usize, usize> {
         self.readers
-            .binary_search_by_key(&source, |reader| reader.source)
+            .binary_search_by_key(&topic_partition, |reader| reader.topic_partition)
     }
 
-    fn forget(&mut self, sources: &[TopicPartition]) {
+    fn forget(&mut self, topic_partitions: &[TopicPartition]) {
         self.readers
-            .retain(|reader| !sources.contains(&reader.source));
+            .retain(|reader| !topic_partitions.contains(&reader.topic_partition));
     }
 
     /// These positions have been committed: the records before them are processed, and may be deleted.
     pub(crate) fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
-        for (source, position) in positions {
-            if let Ok(index) = self.index(*source) {
+        for (topic_partition, position) in positions {
+            if let Ok(index) = self.index(*topic_partition) {
                 let reader = &mut self.readers[index];
                 reader.position = reader.position.max(*position);
             }
@@ -213,21 +216,26 @@ impl Assignment {
         offsets: &[i64],
         reads: &[(TopicPartition, Start)],
     ) -> Result<(), Failure> {
-        for (&(source, start), &position) in reads.iter().zip(offsets) {
-            let topic = self.topics.name(source.topic);
+        for (&(topic_partition, start), &position) in reads.iter().zip(offsets) {
+            let topic = self.topics.name(topic_partition.topic);
             // Always a new reader, since the topic may have been recreated. The old one is removed first,
             // since both share one queue and its callback.
-            if let Ok(index) = self.index(source) {
+            if let Ok(index) = self.index(topic_partition) {
                 self.readers.remove(index);
             }
-            let mut reader =
-                PartitionReader::open(&self.consumer, &self.wakeup, source, topic, position)?;
+            let mut reader = PartitionReader::open(
+                &self.consumer,
+                &self.wakeup,
+                topic_partition,
+                topic,
+                position,
+            )?;
             reader.at_oldest = start == Start::Earliest;
             reader.opened_in_epoch = start.leader_epoch();
-            if let Some(event_time_ms) = self.reported.remove(&source) {
+            if let Some(event_time_ms) = self.reported.remove(&topic_partition) {
                 reader.progress.reported(event_time_ms);
             }
-            let (Ok(index) | Err(index)) = self.index(source);
+            let (Ok(index) | Err(index)) = self.index(topic_partition);
             self.readers.insert(index, reader);
         }
         Ok(())
@@ -285,11 +293,12 @@ impl Assignment {
 
     fn unassign_some(
         &mut self,
-        sources: &[TopicPartition],
+        topic_partitions: &[TopicPartition],
         even_none: bool,
     ) -> Result<(), Failure> {
-        let gone =
-            |reader: &&mut PartitionReader| reader.assigned && sources.contains(&reader.source);
+        let gone = |reader: &&mut PartitionReader| {
+            reader.assigned && topic_partitions.contains(&reader.topic_partition)
+        };
         let mut named: Vec<&mut PartitionReader> = self.readers.iter_mut().filter(gone).collect();
         let list = list(named.iter().map(|reader| &**reader))?;
         if list.count() > 0 || even_none {
@@ -308,25 +317,32 @@ impl Assignment {
     fn start_offsets(&self, reads: &[(TopicPartition, Start)]) -> Result<Vec<i64>, Failure> {
         reads
             .iter()
-            .map(|&(source, start)| self.offset(source, start))
+            .map(|&(topic_partition, start)| self.offset(topic_partition, start))
             .collect()
     }
 
-    fn offset(&self, source: TopicPartition, start: Start) -> Result<i64, Failure> {
+    fn offset(&self, topic_partition: TopicPartition, start: Start) -> Result<i64, Failure> {
         match start {
             Start::Offset(offset) | Start::Verified { offset, .. } => Ok(offset),
-            Start::Earliest => self.ask(source, Offset::Beginning).and_then(known),
-            Start::Latest => self.ask(source, Offset::End).and_then(known),
-            Start::Time(since_ms) => match self.ask(source, Offset::Offset(since_ms))? {
-                Offset::End => self.ask(source, Offset::End).and_then(known),
+            Start::Earliest => self.ask(topic_partition, Offset::Beginning).and_then(known),
+            Start::Latest => self.ask(topic_partition, Offset::End).and_then(known),
+            Start::Time(since_ms) => match self.ask(topic_partition, Offset::Offset(since_ms))? {
+                Offset::End => self.ask(topic_partition, Offset::End).and_then(known),
                 found => known(found),
             },
         }
     }
 
     /// Asks for one partition's offset, see [`ask`].
-    pub(crate) fn ask(&self, source: TopicPartition, what: Offset) -> Result<Offset, Failure> {
-        let asked = [(self.topics.name(source.topic), source.partition)];
+    pub(crate) fn ask(
+        &self,
+        topic_partition: TopicPartition,
+        what: Offset,
+    ) -> Result<Offset, Failure> {
+        let asked = [(
+            self.topics.name(topic_partition.topic),
+            topic_partition.partition,
+        )];
         ask(&self.consumer, &asked, what).map(|found| found[0])
     }
 }
@@ -336,7 +352,7 @@ fn list<'a>(
 ) -> Result<TopicPartitionList, Failure> {
     let mut list = TopicPartitionList::new();
     for reader in readers {
-        let partition = reader.source.partition.cast_signed();
+        let partition = reader.topic_partition.partition.cast_signed();
         let added =
             list.add_partition_offset(&reader.topic, partition, Offset::Offset(reader.position));
         done("listing partitions", added)?;

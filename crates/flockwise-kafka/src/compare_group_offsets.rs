@@ -36,10 +36,17 @@ impl GroupOffsets {
     ) {
         let inputs = reads
             .iter()
-            .filter(|(source, _)| matches!(source.topic, Topic::Input(_)));
-        let known = inputs.filter_map(|(source, start)| Some((*source, start.offset()?)));
-        let new = known.filter(|(source, _)| self.compared.insert(*source));
-        let new = new.map(|(source, offset)| (topics.name(source.topic), source.partition, offset));
+            .filter(|(topic_partition, _)| matches!(topic_partition.topic, Topic::Input(_)));
+        let known =
+            inputs.filter_map(|(topic_partition, start)| Some((*topic_partition, start.offset()?)));
+        let new = known.filter(|(topic_partition, _)| self.compared.insert(*topic_partition));
+        let new = new.map(|(topic_partition, offset)| {
+            (
+                topics.name(topic_partition.topic),
+                topic_partition.partition,
+                offset,
+            )
+        });
         let positions: Vec<(String, u32, i64)> = new.collect();
         if positions.is_empty() {
             return;

@@ -17,7 +17,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// What is known about lost records of a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct DataLoss {
-    pub(crate) source: TopicPartition,
+    pub(crate) topic_partition: TopicPartition,
     pub(crate) topic: String,
     /// The next offset to read.
     pub(crate) wanted: i64,
@@ -61,7 +61,9 @@ impl DataLoss {
     /// retention deleted those before it, and for pipeline topics whose records may be read twice.
     pub(crate) fn resume_at(&self) -> Start {
         let (oldest, end) = self.available;
-        if self.wanted < oldest || matches!(self.source.topic, Topic::Samples | Topic::Model) {
+        if self.wanted < oldest
+            || matches!(self.topic_partition.topic, Topic::Samples | Topic::Model)
+        {
             return Start::Earliest;
         }
         let truncation = self.truncation.and_then(|truncation| truncation.end);
@@ -82,7 +84,7 @@ impl DataLoss {
 
     /// What was found where, for an error.
     pub(crate) fn text(&self) -> String {
-        let (topic, partition, wanted) = (&self.topic, self.source.partition, self.wanted);
+        let (topic, partition, wanted) = (&self.topic, self.topic_partition.partition, self.wanted);
         let (oldest, end) = self.available;
         format!(
             "{topic}/{partition} is to be read at offset {wanted}, but has offsets {oldest} to {end}: {}",
@@ -116,7 +118,7 @@ impl DataLoss {
         let on = self.resume_at().offset().unwrap_or(self.available.0);
         warn!(
             topic = self.topic,
-            partition = self.source.partition,
+            partition = self.topic_partition.partition,
             wanted = self.wanted,
             leader_epoch = self.leader_epoch,
             oldest = self.available.0,
@@ -135,7 +137,7 @@ impl DataLoss {
         };
         error!(
             topic = self.topic,
-            partition = self.source.partition,
+            partition = self.topic_partition.partition,
             wanted = self.wanted,
             leader_epoch = self.leader_epoch,
             oldest = self.available.0,
@@ -175,7 +177,7 @@ mod tests {
     fn loss(wanted: i64, available: (i64, i64)) -> DataLoss {
         let topic = Topic::Input(0);
         DataLoss {
-            source: TopicPartition {
+            topic_partition: TopicPartition {
                 topic,
                 partition: 3,
             },
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn samples_are_read_from_the_oldest() {
         let mut samples = loss(1_000, (0, 100));
-        samples.source.topic = Topic::Samples;
+        samples.topic_partition.topic = Topic::Samples;
         assert_eq!(samples.resume_at(), Start::Earliest);
     }
 }

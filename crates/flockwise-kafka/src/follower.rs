@@ -41,7 +41,7 @@ pub struct KafkaFollower {
 /// A followed partition.
 struct Followed {
     topic: String,
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     from: Option<i64>,
     queue: PartitionQueue,
 }
@@ -73,37 +73,47 @@ impl KafkaFollower {
     }
 
     fn unfollow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
-        let is_wanted = |source: &TopicPartition| reads.iter().any(|(wanted, _)| wanted == source);
-        let gone = self.followed.iter().filter(|f| !is_wanted(&f.source));
+        let is_wanted = |topic_partition: &TopicPartition| {
+            reads.iter().any(|(wanted, _)| wanted == topic_partition)
+        };
+        let gone = self
+            .followed
+            .iter()
+            .filter(|f| !is_wanted(&f.topic_partition));
         let list = list(gone)?;
         if list.count() > 0 {
             self.consumer
                 .incremental_unassign(&list)
                 .map_err(|error| classify_error::plain("unfollowing partitions", &error))?;
         }
-        self.followed.retain(|followed| is_wanted(&followed.source));
+        self.followed
+            .retain(|followed| is_wanted(&followed.topic_partition));
         Ok(())
     }
 
     fn follow_new(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         let mut counts = BTreeMap::new();
         let mut new = Vec::new();
-        for (source, from) in reads {
-            if self.followed.iter().any(|known| known.source == *source) {
+        for (topic_partition, from) in reads {
+            if self
+                .followed
+                .iter()
+                .any(|known| known.topic_partition == *topic_partition)
+            {
                 continue;
             }
-            let topic = self.topics.name(source.topic);
+            let topic = self.topics.name(topic_partition.topic);
             // Without metadata, the first fetch waits for seconds.
             let count = match counts.get(&topic) {
                 Some(count) => *count,
                 None => clients::partitions(self.consumer.client(), &topic)?,
             };
             counts.insert(topic.clone(), count);
-            if source.partition >= count {
-                let name = format!("{topic} with partition {}", source.partition);
+            if topic_partition.partition >= count {
+                let name = format!("{topic} with partition {}", topic_partition.partition);
                 return Err(classify_error::missing_topic(&name));
             }
-            new.push(self.open_queue(*source, *from, topic)?);
+            new.push(self.open_queue(*topic_partition, *from, topic)?);
         }
         let list = list(new.iter())?;
         if list.count() > 0 {
@@ -117,16 +127,16 @@ impl KafkaFollower {
 
     fn open_queue(
         &self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         topic: String,
     ) -> Result<Followed, Failure> {
-        let partition = source.partition.cast_signed();
+        let partition = topic_partition.partition.cast_signed();
         let queue = PartitionQueue::open(&self.consumer, &topic, partition, &self.wakeup)
             .ok_or_else(|| classify_error::missing_topic(&topic))?;
         Ok(Followed {
             topic,
-            source,
+            topic_partition,
             from,
             queue,
         })
@@ -188,11 +198,11 @@ impl Followed {
     /// Moves at most `most` records into the batch. Returns how many messages were taken.
     fn read(&mut self, most: usize, batch: &mut Batch) -> Result<usize, Failure> {
         let mut errors = SliceErrors::default();
-        let source = self.source;
+        let topic_partition = self.topic_partition;
         let taken = self
             .queue
             .take(most.min(SLICE_RECORDS), |message| match message.error() {
-                None => batch.push(record(source, message)),
+                None => batch.push(record(topic_partition, message)),
                 Some((code, reason)) => errors.add(code, reason),
             });
         match errors.worst {
@@ -202,7 +212,7 @@ impl Followed {
     }
 
     fn check_error(&self, code: RDKafkaErrorCode, reason: &str) -> Result<(), Failure> {
-        let (topic, partition) = (&self.topic, self.source.partition);
+        let (topic, partition) = (&self.topic, self.topic_partition.partition);
         if code == RDKafkaErrorCode::AutoOffsetReset {
             return Err(Failure::Fatal(format!(
                 "following {topic}/{partition}: the next record is gone ({reason}); the standbys are \
@@ -228,7 +238,7 @@ fn list<'a>(followed: impl Iterator<Item = &'a Followed>) -> Result<TopicPartiti
     let mut list = TopicPartitionList::new();
     for followed in followed {
         let offset = followed.from.map_or(Offset::Beginning, Offset::Offset);
-        let partition = followed.source.partition.cast_signed();
+        let partition = followed.topic_partition.partition.cast_signed();
         list.add_partition_offset(&followed.topic, partition, offset)
             .map_err(|error| classify_error::plain("listing partitions", &error))?;
     }

@@ -27,15 +27,15 @@ impl Assignment {
     /// [`Failure::Abort`] if an input was truncated: as seen from the last commit, nothing may be lost.
     pub(crate) fn handle_data_loss(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         policy: LostRecords,
     ) -> Result<Option<DataLoss>, Failure> {
-        let Ok(index) = self.index(source) else {
+        let Ok(index) = self.index(topic_partition) else {
             return Ok(None);
         };
         let loss = self.loss(&self.readers[index])?;
         let reader = &self.readers[index];
-        let is_cut = loss.is_truncated() && matches!(source.topic, Topic::Input(_));
+        let is_cut = loss.is_truncated() && matches!(topic_partition.topic, Topic::Input(_));
         if is_cut && reader.has_read {
             return Err(Failure::Abort(loss.text()));
         }
@@ -53,8 +53,8 @@ impl Assignment {
         policy: LostRecords,
     ) -> Result<Option<DataLoss>, Failure> {
         let reader = &mut self.readers[index];
-        let source = reader.source;
-        if source.topic == Topic::Repartition && reader.has_read {
+        let topic_partition = reader.topic_partition;
+        if topic_partition.topic == Topic::Repartition && reader.has_read {
             // Only the task's owner deletes there, and only what it has processed.
             return Err(Failure::Fatal(format!(
                 "{}; another instance may own the task by now",
@@ -65,20 +65,20 @@ impl Assignment {
             // Opened at the oldest record, whichever that was a moment ago: nothing was missed.
             || reader.at_oldest
             // Samples may go missing, and model versions that were read before are known.
-            || matches!(source.topic, Topic::Samples | Topic::Model);
+            || matches!(topic_partition.topic, Topic::Samples | Topic::Model);
         if !goes_on {
             reader.broken = Some(ReadError::Halted(Halted::at(loss, Instant::now())));
             return Ok(None);
         }
         loss.log_skipped();
-        self.open(&[(source, loss.resume_at())])?;
+        self.open(&[(topic_partition, loss.resume_at())])?;
         Ok(Some(loss))
     }
 
     fn loss(&self, reader: &PartitionReader) -> Result<DataLoss, Failure> {
-        let end = |what| self.ask(reader.source, what).and_then(known);
+        let end = |what| self.ask(reader.topic_partition, what).and_then(known);
         Ok(DataLoss {
-            source: reader.source,
+            topic_partition: reader.topic_partition,
             topic: reader.topic.clone(),
             wanted: reader.next_offset(),
             leader_epoch: reader.leader_epoch(),
@@ -103,12 +103,12 @@ impl Assignment {
         }
         info!(
             topic = loss.topic,
-            partition = loss.source.partition,
+            partition = loss.topic_partition.partition,
             wanted = loss.wanted,
             "records may be lost; reopening the partition"
         );
         let start = Start::at(loss.wanted, loss.leader_epoch);
-        self.open(&[(loss.source, start)])?;
+        self.open(&[(loss.topic_partition, start)])?;
         let reader = &mut self.readers[index];
         (reader.at_oldest, reader.has_read, reader.reopened) = (at_oldest, has_read, reopened);
         reader.progress = progress;
@@ -124,7 +124,7 @@ impl Assignment {
             )
         };
         let stopped = self.readers.iter().filter(is_stopped);
-        stopped.map(|reader| reader.source).collect()
+        stopped.map(|reader| reader.topic_partition).collect()
     }
 
     /// Logs the errors of halted partitions again, once a minute.

@@ -176,20 +176,20 @@ impl KafkaBroker {
     }
 
     fn worker_event(&self, rebalance: &Rebalance) -> WorkerEvent {
-        let mut sources: Vec<TopicPartition> = rebalance
+        let mut topic_partitions: Vec<TopicPartition> = rebalance
             .partitions
             .iter()
-            .filter_map(|(name, partition)| self.source(name, *partition))
+            .filter_map(|(name, partition)| self.topic_partition(name, *partition))
             .collect();
-        sources.sort_unstable();
+        topic_partitions.sort_unstable();
         match rebalance.kind {
-            RebalanceKind::Assigned => WorkerEvent::Assigned(sources),
-            RebalanceKind::Revoked => WorkerEvent::Revoked(sources),
-            RebalanceKind::Lost => WorkerEvent::Lost(sources),
+            RebalanceKind::Assigned => WorkerEvent::Assigned(topic_partitions),
+            RebalanceKind::Revoked => WorkerEvent::Revoked(topic_partitions),
+            RebalanceKind::Lost => WorkerEvent::Lost(topic_partitions),
         }
     }
 
-    fn source(&self, name: &str, partition: i32) -> Option<TopicPartition> {
+    fn topic_partition(&self, name: &str, partition: i32) -> Option<TopicPartition> {
         let topic = SUBSCRIBED
             .into_iter()
             .find(|topic| self.topics.name(*topic) == name)?;
@@ -209,10 +209,10 @@ impl KafkaBroker {
         match partition_reader::fill(readers, &mut self.share, max_skew_ms, limit, batch)? {
             FillOutcome::Complete => Ok(None),
             FillOutcome::Held => Ok(Some(RECHECK_INTERVAL)),
-            FillOutcome::Gone(source) => {
+            FillOutcome::Gone(topic_partition) => {
                 let skipped = self
                     .assignment
-                    .handle_data_loss(source, self.settings.lost_records)?;
+                    .handle_data_loss(topic_partition, self.settings.lost_records)?;
                 skipped.iter().for_each(|loss| self.monitor.skip(loss));
                 Ok(Some(RECHECK_INTERVAL))
             }
@@ -232,9 +232,9 @@ impl KafkaBroker {
 
     fn list(&self, positions: &[(TopicPartition, i64)]) -> Result<TopicPartitionList, Failure> {
         let mut list = TopicPartitionList::new();
-        for (source, position) in positions {
-            let name = self.topics.name(source.topic);
-            let partition = source.partition.cast_signed();
+        for (topic_partition, position) in positions {
+            let name = self.topics.name(topic_partition.topic);
+            let partition = topic_partition.partition.cast_signed();
             list.add_partition_offset(&name, partition, Offset::Offset(*position))
                 .map_err(|error| classify_error::plain("listing positions", &error))?;
         }
@@ -273,27 +273,28 @@ impl GroupConsumer for KafkaBroker {
         self.assignment.open(reads)
     }
 
-    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.assignment.close(sources)
+    fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
+        self.assignment.close(topic_partitions)
     }
 
-    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64) {
-        self.assignment.report_progress(source, event_time_ms);
+    fn report_progress(&mut self, topic_partition: TopicPartition, event_time_ms: i64) {
+        self.assignment
+            .report_progress(topic_partition, event_time_ms);
     }
 
-    fn pause(&mut self, sources: &[TopicPartition]) {
+    fn pause(&mut self, topic_partitions: &[TopicPartition]) {
         for reader in &mut self.assignment.readers {
-            reader.is_held = sources.contains(&reader.source);
+            reader.is_held = topic_partitions.contains(&reader.topic_partition);
             reader.was_held |= reader.is_held;
         }
     }
 
-    fn position(&self, source: TopicPartition) -> Option<i64> {
-        self.assignment.next_offset(source)
+    fn position(&self, topic_partition: TopicPartition) -> Option<i64> {
+        self.assignment.next_offset(topic_partition)
     }
 
-    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
-        self.assignment.leader_epoch(source)
+    fn leader_epoch(&self, topic_partition: TopicPartition) -> Option<i32> {
+        self.assignment.leader_epoch(topic_partition)
     }
 
     fn log_append_ms(&self) -> Option<i64> {
@@ -306,9 +307,9 @@ impl GroupConsumer for KafkaBroker {
         is_member.then(|| generation(self.group.client())).flatten()
     }
 
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        let is_known = self.monitor.knows_end(source, Instant::now());
-        self.assignment.lag(source).filter(|_| is_known)
+    fn lag(&self, topic_partition: TopicPartition) -> Option<u64> {
+        let is_known = self.monitor.knows_end(topic_partition, Instant::now());
+        self.assignment.lag(topic_partition).filter(|_| is_known)
     }
 
     fn halted(&self) -> Vec<TopicPartition> {
@@ -381,13 +382,15 @@ impl Transactions for KafkaBroker {
 impl TopicReader for KafkaBroker {
     fn replay(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
-        let replayed = self.replay_all(&[(source, from)], each)?;
+        let replayed = self.replay_all(&[(topic_partition, from)], each)?;
         replayed.first().copied().ok_or_else(|| {
-            Failure::Fatal(format!("reading {source:?} from {from:?} gave no result"))
+            Failure::Fatal(format!(
+                "reading {topic_partition:?} from {from:?} gave no result"
+            ))
         })
     }
 
@@ -397,9 +400,9 @@ impl TopicReader for KafkaBroker {
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Vec<Replayed>, Failure> {
         let mut replayer = self.take_replayer()?;
-        let read = |(source, from): &(TopicPartition, Option<i64>)| ReplayRequest {
-            topic: self.topics.name(source.topic),
-            source: *source,
+        let read = |(topic_partition, from): &(TopicPartition, Option<i64>)| ReplayRequest {
+            topic: self.topics.name(topic_partition.topic),
+            topic_partition: *topic_partition,
             from: *from,
         };
         let reads: Vec<ReplayRequest> = reads.iter().map(read).collect();
@@ -411,19 +414,24 @@ impl TopicReader for KafkaBroker {
 
     fn read_uncommitted(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: i64,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
-        let topic = self.topics.name(source.topic);
+        let topic = self.topics.name(topic_partition.topic);
         self.offset_query()?
-            .read_uncommitted(&topic, source, from, each)
+            .read_uncommitted(&topic, topic_partition, from, each)
     }
 
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
-        let partitions: Vec<(String, u32)> = sources
+    fn end_offsets(&mut self, topic_partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+        let partitions: Vec<(String, u32)> = topic_partitions
             .iter()
-            .map(|source| (self.topics.name(source.topic), source.partition))
+            .map(|topic_partition| {
+                (
+                    self.topics.name(topic_partition.topic),
+                    topic_partition.partition,
+                )
+            })
             .collect();
         self.offset_query()?.end_offsets(&partitions)
     }

@@ -69,25 +69,29 @@ impl OffsetQuery {
     pub(crate) fn read_uncommitted(
         &self,
         topic: &str,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: i64,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
         let doing = format!("reading uncommitted records of {topic}");
         let failed = |error: KafkaError| classify_error::plain(&doing, &error);
-        let end = self.end_offsets(&[(topic.to_owned(), source.partition)])?[0];
+        let end = self.end_offsets(&[(topic.to_owned(), topic_partition.partition)])?[0];
         // Without metadata, the first fetch waits for seconds.
         clients::partitions(self.consumer.client(), topic)?;
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, source.partition.cast_signed(), Offset::Offset(from))
-            .and_then(|()| self.consumer.assign(&list))
-            .map_err(failed)?;
+        list.add_partition_offset(
+            topic,
+            topic_partition.partition.cast_signed(),
+            Offset::Offset(from),
+        )
+        .and_then(|()| self.consumer.assign(&list))
+        .map_err(failed)?;
         let (start, mut next) = (Instant::now(), from);
         while next < end && start.elapsed() < UNCOMMITTED_READ_TIMEOUT {
             if let Some(Ok(message)) = self.consumer.poll(POLL_TIMEOUT) {
                 next = message.offset() + 1;
                 each(Record {
-                    source,
+                    topic_partition,
                     offset: message.offset(),
                     timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
                     key: message.key(),

@@ -26,7 +26,7 @@ const WAITING_SLICE_RECORDS: usize = 64;
 
 /// Reads one open partition.
 pub(crate) struct PartitionReader {
-    pub(crate) source: TopicPartition,
+    pub(crate) topic_partition: TopicPartition,
     pub(crate) topic: String,
     /// The next offset to deliver.
     pub(crate) position: i64,
@@ -82,14 +82,19 @@ impl PartitionReader {
     pub(crate) fn open(
         consumer: &Arc<BaseConsumer<KafkaContext>>,
         wakeup: &Wakeup,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         topic: String,
         position: i64,
     ) -> Result<Self, Failure> {
-        let queue = PartitionQueue::open(consumer, &topic, source.partition.cast_signed(), wakeup)
-            .ok_or_else(|| classify_error::missing_topic(&topic))?;
+        let queue = PartitionQueue::open(
+            consumer,
+            &topic,
+            topic_partition.partition.cast_signed(),
+            wakeup,
+        )
+        .ok_or_else(|| classify_error::missing_topic(&topic))?;
         Ok(Self {
-            source,
+            topic_partition,
             topic,
             position,
             opened_in_epoch: None,
@@ -135,7 +140,7 @@ impl PartitionReader {
         };
         let (mut first_ms, mut last_ms) = (None, i64::MIN);
         let mut errors = SliceErrors::default();
-        let (source, position) = (self.source, &mut self.position);
+        let (topic_partition, position) = (self.topic_partition, &mut self.position);
         let log_append_ms = &mut self.log_append_ms;
         self.queue.take(most, |message| {
             if let Some((code, reason)) = message.error() {
@@ -149,7 +154,7 @@ impl PartitionReader {
             if first_ms.is_none() && message.is_stamped_by_broker() {
                 *log_append_ms = (*log_append_ms).max(Some(message.timestamp_ms()));
             }
-            let record = record(source, message);
+            let record = record(topic_partition, message);
             *position = record.offset + 1;
             first_ms.get_or_insert(record.timestamp_ms);
             last_ms = last_ms.max(record.timestamp_ms);
@@ -170,7 +175,7 @@ impl PartitionReader {
     }
 
     fn classify(&self, code: RDKafkaErrorCode, reason: &str) -> Option<ReadError> {
-        let (topic, partition) = (&self.topic, self.source.partition);
+        let (topic, partition) = (&self.topic, self.topic_partition.partition);
         match code {
             RDKafkaErrorCode::AutoOffsetReset => Some(ReadError::Gone(Truncation::parse(reason))),
             _ if is_corrupt(code) => Some(ReadError::Corrupt(CorruptBatch::at(
@@ -225,7 +230,8 @@ pub(crate) fn fill(
     limit: usize,
     batch: &mut Batch,
 ) -> Result<FillOutcome, Failure> {
-    let inputs = readers.partition_point(|reader| matches!(reader.source.topic, Topic::Input(_)));
+    let inputs =
+        readers.partition_point(|reader| matches!(reader.topic_partition.topic, Topic::Input(_)));
     let (inputs, internal) = readers.split_at_mut(inputs);
     let inputs_are_ready = inputs.iter().any(ReadablePartition::is_ready);
     let room = internal_room(limit, inputs_are_ready);
@@ -240,7 +246,7 @@ pub(crate) fn fill(
     }
     for reader in readers {
         match &reader.broken {
-            Some(ReadError::Gone(_)) => return Ok(FillOutcome::Gone(reader.source)),
+            Some(ReadError::Gone(_)) => return Ok(FillOutcome::Gone(reader.topic_partition)),
             Some(ReadError::Forbidden(text)) if batch.is_empty() => {
                 return Err(Failure::Config(text.clone()));
             }
@@ -276,9 +282,9 @@ fn fill_aligned(
 }
 
 /// A message as a record.
-pub(crate) fn record<'a>(source: TopicPartition, message: &'a Message) -> Record<'a> {
+pub(crate) fn record<'a>(topic_partition: TopicPartition, message: &'a Message) -> Record<'a> {
     Record {
-        source,
+        topic_partition,
         offset: message.offset(),
         timestamp_ms: message.timestamp_ms(),
         key: message.key(),

@@ -27,7 +27,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// A partition to replay.
 pub(crate) struct ReplayRequest {
     pub(crate) topic: String,
-    pub(crate) source: TopicPartition,
+    pub(crate) topic_partition: TopicPartition,
     /// Offset to start at; `None` for the oldest record.
     pub(crate) from: Option<i64>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct ReplayRequest {
 /// The partition to replay, from `start` to `end`.
 struct ReplayTarget<'a> {
     topic: &'a str,
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     start: i64,
     end: i64,
 }
@@ -80,11 +80,11 @@ impl<'a> PartitionReplay<'a> {
     ) -> Result<Self, Failure> {
         let target = ReplayTarget {
             topic: &read.topic,
-            source: read.source,
+            topic_partition: read.topic_partition,
             start,
             end,
         };
-        let partition = target.source.partition.cast_signed();
+        let partition = target.topic_partition.partition.cast_signed();
         let queue = PartitionQueue::open(consumer, target.topic, partition, wakeup)
             .ok_or_else(|| classify_error::missing_topic(target.topic))?;
         Ok(Self {
@@ -99,11 +99,11 @@ impl<'a> PartitionReplay<'a> {
     pub(crate) fn start(&self) -> (&str, i32, i64) {
         let ReplayTarget {
             topic,
-            source,
+            topic_partition,
             start,
             ..
         } = self.target;
-        (topic, source.partition.cast_signed(), start)
+        (topic, topic_partition.partition.cast_signed(), start)
     }
 
     /// Is there more to read?
@@ -134,7 +134,7 @@ impl<'a> PartitionReplay<'a> {
 
     /// Logs how far the replay got.
     pub(crate) fn log(&self, elapsed_ms: u128) {
-        let (topic, partition) = (self.target.topic, self.target.source.partition);
+        let (topic, partition) = (self.target.topic, self.target.topic_partition.partition);
         let (records, replayed) = (self.progress.count, self.outcome);
         debug!(topic, partition, records, ?replayed, elapsed_ms, "restored");
     }
@@ -159,7 +159,7 @@ fn take(
         Some((RDKafkaErrorCode::PartitionEOF, _)) => progress.reached_end(message.offset()),
         Some((code, reason)) => errors.add(code, reason),
         None if message.offset() < target.end => {
-            each(record(target.source, message));
+            each(record(target.topic_partition, message));
             progress.count += 1;
         }
         None => {}
@@ -215,7 +215,7 @@ impl ReplayProgress {
         if code == RDKafkaErrorCode::AutoOffsetReset && self.count == 0 {
             return ReplayError::Gone;
         }
-        let (topic, partition) = (target.topic, target.source.partition);
+        let (topic, partition) = (target.topic, target.topic_partition.partition);
         ReplayError::Failed(match classify_error::remedy(code) {
             Some(remedy) => Failure::Config(format!("reading {topic}: {reason}; {remedy}")),
             None if is_corrupt(code) => Failure::Fatal(format!(
@@ -234,7 +234,7 @@ impl ReplayProgress {
         if self.advanced.elapsed() < READ_TIMEOUT {
             return Ok(());
         }
-        let (topic, partition) = (target.topic, target.source.partition);
+        let (topic, partition) = (target.topic, target.topic_partition.partition);
         let (position, end) = (self.position, target.end);
         Err(Failure::Fatal(format!(
             "{topic}/{partition} could not be read beyond offset {position} of {end} for {} s; check \

@@ -89,10 +89,11 @@ impl PositionValidation {
 
 impl SeekTarget {
     fn of(reader: &PartitionReader) -> Option<Self> {
-        let is_read = matches!(reader.source.topic, Topic::Input(_)) && reader.position > 0;
+        let is_read =
+            matches!(reader.topic_partition.topic, Topic::Input(_)) && reader.position > 0;
         is_read.then_some(Self {
             topic: reader.topic.clone(),
-            partition: reader.source.partition.cast_signed(),
+            partition: reader.topic_partition.partition.cast_signed(),
             offset: reader.position,
             leader_epoch: reader.opened_in_epoch?,
         })

@@ -223,9 +223,9 @@ struct Processed {
 
 impl Processed {
     fn committed(&mut self, positions: &[(TopicPartition, i64)]) {
-        for (source, position) in positions {
-            if source.topic == Topic::Repartition {
-                self.waiting.insert(source.partition, *position);
+        for (topic_partition, position) in positions {
+            if topic_partition.topic == Topic::Repartition {
+                self.waiting.insert(topic_partition.partition, *position);
             }
         }
     }
@@ -308,15 +308,19 @@ mod tests {
 
     #[test]
     fn what_was_not_deleted_waits_for_the_next_time() {
-        let source = |partition| TopicPartition {
+        let topic_partition = |partition| TopicPartition {
             topic: Topic::Repartition,
             partition,
         };
         let mut processed = Processed::default();
-        processed.committed(&[(source(1), 10), (source(2), 20), (source(3), 30)]);
+        processed.committed(&[
+            (topic_partition(1), 10),
+            (topic_partition(2), 20),
+            (topic_partition(3), 30),
+        ]);
         assert_eq!(processed.begin().count(), 3);
         assert!(processed.is_empty());
-        processed.committed(&[(source(2), 25)]);
+        processed.committed(&[(topic_partition(2), 25)]);
         processed.ended([Some(2), Some(3)].into_iter());
         assert_eq!(processed.begin().collect::<Vec<_>>(), [(2, 25), (3, 30)]);
         processed.ended([None].into_iter());

@@ -60,7 +60,7 @@ impl Replayer {
     ) -> Result<Vec<Replayed>, Failure> {
         let start = Instant::now();
         for read in reads {
-            self.check_partition(&read.topic, read.source.partition)?;
+            self.check_partition(&read.topic, read.topic_partition.partition)?;
         }
         let mut replays = self.replays(reads)?;
         if replays.iter().any(PartitionReplay::is_running) {
@@ -94,7 +94,7 @@ impl Replayer {
 
     /// Prepares a replay of each partition. Some have an outcome without reading.
     fn replays<'a>(&self, reads: &'a [ReplayRequest]) -> Result<Vec<PartitionReplay<'a>>, Failure> {
-        let asked = |read: &ReplayRequest| (read.topic.clone(), read.source.partition);
+        let asked = |read: &ReplayRequest| (read.topic.clone(), read.topic_partition.partition);
         let ends = self
             .offset_query
             .end_offsets(&reads.iter().map(asked).collect::<Vec<_>>())?;

@@ -75,9 +75,9 @@ impl StatisticsMonitor {
     /// Counts lost records of an input that reading has skipped.
     pub(crate) fn skip(&self, loss: &DataLoss) {
         if let Some(exported) = &self.exported
-            && matches!(loss.source.topic, Topic::Input(_))
+            && matches!(loss.topic_partition.topic, Topic::Input(_))
         {
-            let partition = loss.source.partition.to_string();
+            let partition = loss.topic_partition.partition.to_string();
             let labels = [&loss.topic, &partition, loss.reason()];
             exported.metrics.gaps.with_label_values(&labels).inc();
         }
@@ -85,14 +85,14 @@ impl StatisticsMonitor {
 
     /// Is the partition's end, as the client knows it, up to date? Before the first statistics it comes from a fetch in
     /// the first seconds. Always true for internal topics.
-    pub(crate) fn knows_end(&self, source: TopicPartition, now: Instant) -> bool {
-        let Topic::Input(input) = source.topic else {
+    pub(crate) fn knows_end(&self, topic_partition: TopicPartition, now: Instant) -> bool {
+        let Topic::Input(input) = topic_partition.topic else {
             return true;
         };
         let is_fresh = now.saturating_duration_since(self.updated) < STALE;
         let place = (
             self.inputs[usize::from(input)].clone(),
-            source.partition.cast_signed(),
+            topic_partition.partition.cast_signed(),
         );
         is_fresh && !self.unanswered.contains(&place)
     }

@@ -76,7 +76,7 @@ impl KafkaTopicClient {
         let name = self.topics.name(topic);
         let read = ReplayRequest {
             topic: name.clone(),
-            source: TopicPartition {
+            topic_partition: TopicPartition {
                 topic,
                 partition: 0,
             },
@@ -125,11 +125,11 @@ impl KafkaTopicClient {
     ///
     /// # Errors
     /// If no broker answers, or the principal may not describe the group.
-    pub fn committed(&self, source: TopicPartition) -> Result<Option<i64>, Failure> {
+    pub fn committed(&self, topic_partition: TopicPartition) -> Result<Option<i64>, Failure> {
         let client = self.consumer.client().native_ptr();
         let committed = committed(client, &self.settings.group)?;
-        let partitions = committed.get(&self.topics.name(source.topic));
-        Ok(partitions.and_then(|offsets| offsets.get(&source.partition).copied()))
+        let partitions = committed.get(&self.topics.name(topic_partition.topic));
+        Ok(partitions.and_then(|offsets| offsets.get(&topic_partition.partition).copied()))
     }
 }
 

@@ -45,8 +45,8 @@ impl MemoryBroker {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> i64 {
-        let source = TopicPartition { topic, partition };
-        let number = self.shared.layout.accept(source, key, value);
+        let topic_partition = TopicPartition { topic, partition };
+        let number = self.shared.layout.accept(topic_partition, key, value);
         let number = number.unwrap_or_else(|reason| panic!("cannot append: {reason}"));
         let mut state = self.shared.lock();
         let offset = state.append(number, timestamp_ms, key, value);

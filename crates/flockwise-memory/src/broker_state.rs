@@ -48,14 +48,16 @@ impl BrokerShared {
             .map(|topic| (topic, topics.partitions(topic)))
             .to_vec();
         let layout = PartitionLayout::new(topics, input_partitions);
-        let compactions = layout.sources().map(|source| {
-            let is_compacted = Topics::is_compacted(source.topic);
+        let compactions = layout.topic_partitions().map(|topic_partition| {
+            let is_compacted = Topics::is_compacted(topic_partition.topic);
             is_compacted.then(Compaction::new)
         });
-        let keeps = layout.sources().map(|source| match source.topic {
-            Topic::Samples => MINI_BATCH_BYTES,
-            _ => 0,
-        });
+        let keeps = layout
+            .topic_partitions()
+            .map(|topic_partition| match topic_partition.topic {
+                Topic::Samples => MINI_BATCH_BYTES,
+                _ => 0,
+            });
         let state = BrokerState {
             keeps: keeps.collect(),
             logs: (0..layout.len()).map(|_| Log::new()).collect(),
@@ -104,9 +106,9 @@ impl BrokerShared {
 
     /// Number of records of consumed topics that the group has not committed yet.
     pub(crate) fn backlog(&self, state: &BrokerState) -> u64 {
-        let sources = self.layout.sources().zip(&state.logs);
-        sources
-            .filter(|(source, _)| is_consumed(source.topic))
+        let topic_partitions = self.layout.topic_partitions().zip(&state.logs);
+        topic_partitions
+            .filter(|(topic_partition, _)| is_consumed(topic_partition.topic))
             .map(|(_, log)| log.backlog())
             .sum()
     }

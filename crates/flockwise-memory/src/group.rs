@@ -44,14 +44,14 @@ pub enum MemberState {
     /// Must give up these partitions.
     Revoking {
         /// Those that it has not given up yet.
-        sources: Vec<TopicPartition>,
+        topic_partitions: Vec<TopicPartition>,
         /// The member's last poll has returned [`WorkerEvent::Revoked`].
         is_delivered: bool,
     },
     /// Was expelled: these partitions are no longer its own, and the group does not wait for it.
     Losing {
         /// Those that it has not given up yet.
-        sources: Vec<TopicPartition>,
+        topic_partitions: Vec<TopicPartition>,
         /// The member's last poll has returned [`WorkerEvent::Lost`].
         is_delivered: bool,
     },
@@ -90,8 +90,8 @@ impl Group {
             return self.join(name);
         };
         match std::mem::replace(&mut member.state, MemberState::Waiting) {
-            MemberState::Serving(sources) | MemberState::Chosen(sources) => {
-                member.state = MemberState::Chosen(sources);
+            MemberState::Serving(topic_partitions) | MemberState::Chosen(topic_partitions) => {
+                member.state = MemberState::Chosen(topic_partitions);
             }
             MemberState::Revoking { .. } => self.assign_if_all_wait(),
             MemberState::Waiting | MemberState::Losing { .. } => self.join(name),
@@ -116,11 +116,11 @@ impl Group {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        let sources = member.state.sources().to_vec();
-        member.state = match sources.is_empty() {
+        let topic_partitions = member.state.topic_partitions().to_vec();
+        member.state = match topic_partitions.is_empty() {
             true => MemberState::Waiting,
             false => MemberState::Losing {
-                sources,
+                topic_partitions,
                 is_delivered: false,
             },
         };
@@ -151,19 +151,19 @@ impl Group {
         let Some(member) = self.members.get_mut(name) else {
             return;
         };
-        let (sources, is_lost) = match &mut member.state {
+        let (topic_partitions, is_lost) = match &mut member.state {
             MemberState::Revoking {
-                sources,
+                topic_partitions,
                 is_delivered,
-            } if *is_delivered => (sources, false),
+            } if *is_delivered => (topic_partitions, false),
             MemberState::Losing {
-                sources,
+                topic_partitions,
                 is_delivered,
-            } if *is_delivered => (sources, true),
+            } if *is_delivered => (topic_partitions, true),
             _ => return,
         };
-        sources.retain(|source| !closed.contains(source));
-        if !sources.is_empty() {
+        topic_partitions.retain(|topic_partition| !closed.contains(topic_partition));
+        if !topic_partitions.is_empty() {
             return;
         }
         member.state = MemberState::Waiting;
@@ -242,20 +242,24 @@ impl Group {
             .filter(|member| matches!(member.state, MemberState::Waiting))
             .collect();
         let lists = ranges(&self.subscribed, waiting.len());
-        for (member, sources) in waiting.iter_mut().zip(lists) {
-            member.state = MemberState::Chosen(sources);
+        for (member, topic_partitions) in waiting.iter_mut().zip(lists) {
+            member.state = MemberState::Chosen(topic_partitions);
             member.round = self.round;
         }
     }
 }
 
 impl MemberState {
-    fn sources(&self) -> &[TopicPartition] {
+    fn topic_partitions(&self) -> &[TopicPartition] {
         match self {
             Self::Waiting | Self::Chosen(_) => &[],
-            Self::Serving(sources)
-            | Self::Revoking { sources, .. }
-            | Self::Losing { sources, .. } => sources,
+            Self::Serving(topic_partitions)
+            | Self::Revoking {
+                topic_partitions, ..
+            }
+            | Self::Losing {
+                topic_partitions, ..
+            } => topic_partitions,
         }
     }
 
@@ -267,9 +271,9 @@ impl MemberState {
     fn revoke(&mut self) {
         *self = match std::mem::replace(self, Self::Waiting) {
             Self::Waiting | Self::Chosen(_) => Self::Waiting,
-            Self::Serving(sources) if sources.is_empty() => Self::Waiting,
-            Self::Serving(sources) => Self::Revoking {
-                sources,
+            Self::Serving(topic_partitions) if topic_partitions.is_empty() => Self::Waiting,
+            Self::Serving(topic_partitions) => Self::Revoking {
+                topic_partitions,
                 is_delivered: false,
             },
             asked => asked,
@@ -278,24 +282,24 @@ impl MemberState {
 
     fn take_event(&mut self) -> Option<WorkerEvent> {
         match self {
-            Self::Chosen(sources) => {
-                let sources = std::mem::take(sources);
-                *self = Self::Serving(sources.clone());
-                Some(WorkerEvent::Assigned(sources))
+            Self::Chosen(topic_partitions) => {
+                let topic_partitions = std::mem::take(topic_partitions);
+                *self = Self::Serving(topic_partitions.clone());
+                Some(WorkerEvent::Assigned(topic_partitions))
             }
             Self::Revoking {
-                sources,
+                topic_partitions,
                 is_delivered,
             } if !*is_delivered => {
                 *is_delivered = true;
-                Some(WorkerEvent::Revoked(sources.clone()))
+                Some(WorkerEvent::Revoked(topic_partitions.clone()))
             }
             Self::Losing {
-                sources,
+                topic_partitions,
                 is_delivered,
             } if !*is_delivered => {
                 *is_delivered = true;
-                Some(WorkerEvent::Lost(sources.clone()))
+                Some(WorkerEvent::Lost(topic_partitions.clone()))
             }
             _ => None,
         }

@@ -242,12 +242,12 @@ impl Pool {
 
 /// A record as a poll or a replay returns it.
 pub(crate) fn polled<'a>(
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     entry: &LogEntry,
     parts: RecordParts<'a>,
 ) -> Record<'a> {
     Record {
-        source,
+        topic_partition,
         offset: entry.offset,
         timestamp_ms: entry.timestamp_ms,
         key: parts.key,

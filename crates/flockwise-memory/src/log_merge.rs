@@ -12,7 +12,7 @@ use crate::log::{Log, LogPosition, polled};
 /// A partition that a client reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenPartition {
-    pub(crate) source: TopicPartition,
+    pub(crate) topic_partition: TopicPartition,
     /// The number of the partition.
     pub(crate) number: usize,
     /// The next offset to read.
@@ -51,10 +51,14 @@ impl LogMerge {
             && let Some(mut first) = self.0.peek_mut()
         {
             let LogHead { read, place, .. } = first.0;
-            let OpenPartition { source, number, .. } = reads[read];
+            let OpenPartition {
+                topic_partition,
+                number,
+                ..
+            } = reads[read];
             let log = &logs[number];
             if let Some((entry, parts)) = log.record(place) {
-                batch.push(polled(source, entry, parts));
+                batch.push(polled(topic_partition, entry, parts));
                 reads[read].next = entry.offset + 1;
             }
             match head(log, read, log.after(place)) {

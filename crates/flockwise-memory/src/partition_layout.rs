@@ -44,18 +44,18 @@ impl PartitionLayout {
     }
 
     /// The number of a partition, if it exists.
-    pub(crate) fn number(&self, source: TopicPartition) -> Option<usize> {
-        let (first, count) = *self.spans.get(index(source.topic))?;
-        (source.partition < count).then_some(first + source.partition as usize)
+    pub(crate) fn number(&self, topic_partition: TopicPartition) -> Option<usize> {
+        let (first, count) = *self.spans.get(index(topic_partition.topic))?;
+        (topic_partition.partition < count).then_some(first + topic_partition.partition as usize)
     }
 
     /// The number of a partition, or an error text if it does not exist.
-    pub(crate) fn require(&self, source: TopicPartition) -> Result<usize, String> {
-        self.number(source).ok_or_else(|| {
-            let count = self.partitions(source.topic).unwrap_or(0);
+    pub(crate) fn require(&self, topic_partition: TopicPartition) -> Result<usize, String> {
+        self.number(topic_partition).ok_or_else(|| {
+            let count = self.partitions(topic_partition.topic).unwrap_or(0);
             format!(
                 "partition {} of {:?} does not exist: the topic has {count}",
-                source.partition, source.topic
+                topic_partition.partition, topic_partition.topic
             )
         })
     }
@@ -63,22 +63,22 @@ impl PartitionLayout {
     /// The number of a partition that accepts this record, or an error text if it does not.
     pub(crate) fn accept(
         &self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<usize, String> {
-        let number = self.require(source)?;
+        let number = self.require(topic_partition)?;
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
         if bytes > LARGEST_RECORD_BYTES {
             return Err(format!(
                 "a record of {bytes} bytes for {}: at most {LARGEST_RECORD_BYTES} are accepted",
-                self.topics.name(source.topic)
+                self.topics.name(topic_partition.topic)
             ));
         }
-        if key.is_none() && Topics::is_compacted(source.topic) {
+        if key.is_none() && Topics::is_compacted(topic_partition.topic) {
             return Err(format!(
                 "a record without a key for {}, which is compacted by key",
-                self.topics.name(source.topic)
+                self.topics.name(topic_partition.topic)
             ));
         }
         Ok(number)
@@ -90,7 +90,7 @@ impl PartitionLayout {
     }
 
     /// All partitions, in the order of their numbers.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = TopicPartition> {
+    pub(crate) fn topic_partitions(&self) -> impl Iterator<Item = TopicPartition> {
         let inputs = (0..self.topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
         let topics = Topics::internal()
             .into_iter()

@@ -26,7 +26,7 @@ fn broker(state_partitions: u32) -> MemoryBroker {
     MemoryBroker::new(topics, &[state_partitions, state_partitions])
 }
 
-fn source(topic: Topic, partition: u32) -> TopicPartition {
+fn topic_partition(topic: Topic, partition: u32) -> TopicPartition {
     TopicPartition { topic, partition }
 }
 
@@ -79,26 +79,30 @@ impl TestMember {
         let turn = self.worker.poll(Duration::ZERO, limit, &mut batch).unwrap();
         match &turn {
             WorkerEvent::Records => self.process(&batch),
-            WorkerEvent::Assigned(sources) => self.open(sources),
-            WorkerEvent::Revoked(sources) | WorkerEvent::Lost(sources) => self.close(sources),
+            WorkerEvent::Assigned(topic_partitions) => self.open(topic_partitions),
+            WorkerEvent::Revoked(topic_partitions) | WorkerEvent::Lost(topic_partitions) => {
+                self.close(topic_partitions);
+            }
             WorkerEvent::Idle => {}
         }
         turn
     }
 
     fn process(&mut self, batch: &Batch) {
-        let read = batch.records().map(|record| (record.source, record.offset));
+        let read = batch
+            .records()
+            .map(|record| (record.topic_partition, record.offset));
         self.log.extend(read);
         let positions: Vec<(TopicPartition, i64)> = batch
             .records()
-            .map(|record| (record.source, record.offset + 1))
+            .map(|record| (record.topic_partition, record.offset + 1))
             .collect();
         self.worker.commit(&positions).unwrap();
     }
 
-    fn open(&mut self, sources: &[TopicPartition]) {
-        self.owned = sources.iter().copied().collect();
-        let reads: Vec<(TopicPartition, Start)> = sources
+    fn open(&mut self, topic_partitions: &[TopicPartition]) {
+        self.owned = topic_partitions.iter().copied().collect();
+        let reads: Vec<(TopicPartition, Start)> = topic_partitions
             .iter()
             .flat_map(|owned| with_inputs(*owned))
             .map(|read| {
@@ -109,9 +113,13 @@ impl TestMember {
         self.worker.open(&reads).unwrap();
     }
 
-    fn close(&mut self, sources: &[TopicPartition]) {
+    fn close(&mut self, topic_partitions: &[TopicPartition]) {
         self.owned.clear();
-        let closed: Vec<TopicPartition> = sources.iter().copied().flat_map(with_inputs).collect();
+        let closed: Vec<TopicPartition> = topic_partitions
+            .iter()
+            .copied()
+            .flat_map(with_inputs)
+            .collect();
         self.worker.close(&closed).unwrap();
     }
 }
@@ -119,7 +127,7 @@ impl TestMember {
 fn with_inputs(owned: TopicPartition) -> Vec<TopicPartition> {
     match owned.topic {
         Topic::Repartition => [Topic::Repartition, Topic::Input(0), Topic::Input(1)]
-            .map(|topic| source(topic, owned.partition))
+            .map(|topic| topic_partition(topic, owned.partition))
             .to_vec(),
         _ => vec![owned],
     }

@@ -21,7 +21,7 @@ pub(crate) struct Records {
 
 #[derive(Debug)]
 struct RecordEntry {
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     offset: i64,
     timestamp_ms: i64,
     /// Where its bytes start: key, value and origin follow each other.
@@ -36,7 +36,7 @@ struct RecordEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
     /// The partition that it was read from.
-    pub source: TopicPartition,
+    pub topic_partition: TopicPartition,
     /// Its offset in the partition.
     pub offset: i64,
     /// Set by the producer or, with `LogAppendTime`, by the broker; milliseconds since the epoch.
@@ -59,11 +59,15 @@ impl Batch {
 
     /// Appends a copy of a record.
     pub fn push(&mut self, record: Record<'_>) {
-        let is_latest = |(source, _): &(TopicPartition, Records)| *source == record.source;
+        let is_latest = |(topic_partition, _): &(TopicPartition, Records)| {
+            *topic_partition == record.topic_partition
+        };
         if !self.diverted.get(self.latest).is_some_and(is_latest) {
             let found = self
                 .diverted
-                .binary_search_by_key(&record.source, |(source, _)| *source);
+                .binary_search_by_key(&record.topic_partition, |(topic_partition, _)| {
+                    *topic_partition
+                });
             let Ok(found) = found else {
                 return self.records.push(record);
             };
@@ -73,9 +77,12 @@ impl Batch {
     }
 
     /// Diverts the records of these partitions, which must be sorted, into these buffers until they are taken.
-    pub(crate) fn divert(&mut self, sources: impl Iterator<Item = (TopicPartition, Records)>) {
+    pub(crate) fn divert(
+        &mut self,
+        topic_partitions: impl Iterator<Item = (TopicPartition, Records)>,
+    ) {
         self.diverted.clear();
-        self.diverted.extend(sources);
+        self.diverted.extend(topic_partitions);
     }
 
     /// Takes the diverted partitions and their records.
@@ -97,8 +104,11 @@ impl Batch {
     }
 
     /// The partition of each record that is not diverted, in order.
-    pub(crate) fn sources(&self) -> impl Iterator<Item = TopicPartition> {
-        self.records.entries.iter().map(|entry| entry.source)
+    pub(crate) fn topic_partitions(&self) -> impl Iterator<Item = TopicPartition> {
+        self.records
+            .entries
+            .iter()
+            .map(|entry| entry.topic_partition)
     }
 
     /// The records that are not diverted, in order.
@@ -131,7 +141,7 @@ impl Records {
         };
         let [key, value, origin] = [record.key, record.value, record.origin].map(&mut append);
         self.entries.push(RecordEntry {
-            source: record.source,
+            topic_partition: record.topic_partition,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
             start,
@@ -155,7 +165,7 @@ impl Records {
             Some(part)
         };
         Record {
-            source: entry.source,
+            topic_partition: entry.topic_partition,
             offset: entry.offset,
             timestamp_ms: entry.timestamp_ms,
             key: part(entry.key),
@@ -170,7 +180,7 @@ mod tests {
     use super::*;
     use crate::topics::Topic;
 
-    fn source(partition: u32) -> TopicPartition {
+    fn topic_partition(partition: u32) -> TopicPartition {
         TopicPartition {
             topic: Topic::Input(0),
             partition,
@@ -189,7 +199,7 @@ mod tests {
             for value in parts {
                 for origin in parts {
                     records.push(Record {
-                        source: source(number as u32),
+                        topic_partition: topic_partition(number as u32),
                         offset: records.len() as i64,
                         timestamp_ms: -1,
                         key,
@@ -209,12 +219,12 @@ mod tests {
         let mut batch = Batch::default();
         batch.divert(
             [1, 3]
-                .map(|partition| (source(partition), Records::default()))
+                .map(|partition| (topic_partition(partition), Records::default()))
                 .into_iter(),
         );
         for (offset, partition) in [0, 1, 1, 3, 2, 1, 4].into_iter().enumerate() {
             batch.push(Record {
-                source: source(partition),
+                topic_partition: topic_partition(partition),
                 offset: offset as i64,
                 timestamp_ms: 0,
                 key: None,
@@ -228,7 +238,13 @@ mod tests {
             .iter()
             .map(|(partition, records)| (*partition, offsets(records)))
             .collect();
-        assert_eq!(diverted, [(source(1), vec![1, 2, 5]), (source(3), vec![3])]);
+        assert_eq!(
+            diverted,
+            [
+                (topic_partition(1), vec![1, 2, 5]),
+                (topic_partition(3), vec![3])
+            ]
+        );
         assert_eq!(batch.len(), 3);
     }
 }

@@ -106,23 +106,23 @@ pub trait GroupConsumer {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure>;
+    fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure>;
 
     /// Reports the event time up to which a partition is processed, milliseconds since the epoch.
-    fn report_progress(&mut self, source: TopicPartition, event_time_ms: i64);
+    fn report_progress(&mut self, topic_partition: TopicPartition, event_time_ms: i64);
 
     /// Pauses exactly these partitions: [`GroupConsumer::poll`] gives no records of them. All others are resumed.
-    fn pause(&mut self, sources: &[TopicPartition]);
+    fn pause(&mut self, topic_partitions: &[TopicPartition]);
 
     /// The next offset to read of an open partition, if it is beyond the last polled record: behind control records and
     /// aborted records. This is the offset to commit: retention may leave nothing but a control record, and the offset
     /// before that is then gone.
-    fn position(&self, _source: TopicPartition) -> Option<i64> {
+    fn position(&self, _topic_partition: TopicPartition) -> Option<i64> {
         None
     }
 
     /// The leader epoch up to which an open partition was read, to be kept with its position; `None` if unknown.
-    fn leader_epoch(&self, _source: TopicPartition) -> Option<i32> {
+    fn leader_epoch(&self, _topic_partition: TopicPartition) -> Option<i32> {
         None
     }
 
@@ -139,7 +139,7 @@ pub trait GroupConsumer {
     }
 
     /// Number of records between the position and the end of an open partition; `None` if unknown.
-    fn lag(&self, source: TopicPartition) -> Option<u64>;
+    fn lag(&self, topic_partition: TopicPartition) -> Option<u64>;
 
     /// Open partitions that are not read on because records are lost: retention deleted the next one, or the partition
     /// was truncated or recreated. They stay halted until they are opened again.
@@ -199,7 +199,7 @@ pub trait TopicReader {
     /// See [`Failure`].
     fn replay(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure>;
@@ -214,8 +214,9 @@ pub trait TopicReader {
         reads: &[(TopicPartition, Option<i64>)],
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Vec<Replayed>, Failure> {
-        let replay =
-            |(source, from): &(TopicPartition, Option<i64>)| self.replay(*source, *from, each);
+        let replay = |(topic_partition, from): &(TopicPartition, Option<i64>)| {
+            self.replay(*topic_partition, *from, each)
+        };
         reads.iter().map(replay).collect()
     }
 
@@ -226,7 +227,7 @@ pub trait TopicReader {
     /// See [`Failure`].
     fn read_uncommitted(
         &mut self,
-        _source: TopicPartition,
+        _topic_partition: TopicPartition,
         _from: i64,
         _each: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), Failure> {
@@ -237,7 +238,7 @@ pub trait TopicReader {
     ///
     /// # Errors
     /// See [`Failure`].
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure>;
+    fn end_offsets(&mut self, topic_partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure>;
 
     /// The topic's id. It differs from that of any other topic of the same name, earlier, later or on another cluster.
     ///

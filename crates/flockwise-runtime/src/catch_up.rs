@@ -50,16 +50,18 @@ impl<B: Broker> Worker<B> {
 
     /// Is every input partition of a task read up to that time, or to its end?
     fn has_read(&self, running: &RunningTask, until_ms: i64) -> bool {
-        let has_reached = |source: &TopicPartition| {
+        let has_reached = |topic_partition: &TopicPartition| {
             let mut inputs = running.task().inputs();
-            let progress = inputs.find(|(input, _)| TopicPartition::from(*input) == *source);
+            let progress =
+                inputs.find(|(input, _)| TopicPartition::from(*input) == *topic_partition);
             progress.is_some_and(|(_, progress)| progress.time_ms >= until_ms)
         };
-        let is_at_end = |source: &TopicPartition| {
-            self.broker.lag(*source) == Some(0) && self.alignment.kept(*source) == 0
+        let is_at_end = |topic_partition: &TopicPartition| {
+            self.broker.lag(*topic_partition) == Some(0)
+                && self.alignment.kept(*topic_partition) == 0
         };
         let mut inputs = running.inputs.iter();
-        inputs.all(|source| has_reached(source) || is_at_end(source))
+        inputs.all(|topic_partition| has_reached(topic_partition) || is_at_end(topic_partition))
     }
 
     /// Announces on the lineage topic, once, that all tasks have written their marks. The trainer's worker does this.

@@ -86,15 +86,15 @@ impl<B: Broker> Worker<B> {
             let task = running.change(&mut self.transaction);
             let inputs: Vec<_> = task.inputs().collect();
             for (input, progress) in inputs {
-                let source = input.into();
-                let position = next_offset(&self.broker, &self.alignment, source);
+                let topic_partition = input.into();
+                let position = next_offset(&self.broker, &self.alignment, topic_partition);
                 task.advance_input(input, position.unwrap_or(progress.next_offset));
-                let leader_epoch = self.broker.leader_epoch(source);
+                let leader_epoch = self.broker.leader_epoch(topic_partition);
                 task.set_leader_epoch(input, leader_epoch);
             }
             let known = task.repartition_offset();
-            let source = TopicPartition::repartition(task_id);
-            let position = self.broker.position(source).unwrap_or(known);
+            let topic_partition = TopicPartition::repartition(task_id);
+            let position = self.broker.position(topic_partition).unwrap_or(known);
             task.advance_repartition(position.max(known));
         }
     }
@@ -166,10 +166,10 @@ impl<B: Broker> Worker<B> {
     fn report_lags(&self) {
         for running in self.tasks.values() {
             for ((input, partition), progress) in running.task().inputs() {
-                let source = (input, partition).into();
+                let topic_partition = (input, partition).into();
                 let topic = &self.pipeline.topics.inputs[usize::from(input)];
-                let kept = self.alignment.kept(source) as u64;
-                let lag = self.broker.lag(source).map(|lag| lag + kept);
+                let kept = self.alignment.kept(topic_partition) as u64;
+                let lag = self.broker.lag(topic_partition).map(|lag| lag + kept);
                 self.metrics
                     .lags
                     .report(topic, partition, progress.time_ms, lag);

@@ -39,9 +39,9 @@ fn send(
     record: &Record<'_>,
     reject: &Reject,
 ) -> Result<(), Failure> {
-    let topic = pipeline.topics.name(record.source.topic);
+    let topic = pipeline.topics.name(record.topic_partition.topic);
     let numbers = [
-        record.source.partition.to_string(),
+        record.topic_partition.partition.to_string(),
         record.offset.to_string(),
         record.timestamp_ms.to_string(),
     ];

@@ -37,8 +37,8 @@ impl InputAlignment {
     }
 
     /// Number of held records of a partition.
-    pub(crate) fn kept(&self, source: TopicPartition) -> usize {
-        self.partitions.held(source)
+    pub(crate) fn kept(&self, topic_partition: TopicPartition) -> usize {
+        self.partitions.held(topic_partition)
     }
 
     /// Is any record held?
@@ -89,8 +89,8 @@ impl<'a, B> WorkerAlignment<'a, B> {
 }
 
 impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
-    fn has_unread(&self, source: TopicPartition) -> bool {
-        self.broker.lag(source) != Some(0)
+    fn has_unread(&self, topic_partition: TopicPartition) -> bool {
+        self.broker.lag(topic_partition) != Some(0)
     }
 
     fn others_ms(&self) -> i64 {
@@ -113,10 +113,10 @@ enum RecordOutcome {
 pub(crate) fn next_offset(
     broker: &impl GroupConsumer,
     alignment: &InputAlignment,
-    source: TopicPartition,
+    topic_partition: TopicPartition,
 ) -> Option<i64> {
     alignment
         .partitions
-        .first_held(source)
-        .or_else(|| broker.position(source))
+        .first_held(topic_partition)
+        .or_else(|| broker.position(topic_partition))
 }

@@ -52,7 +52,7 @@ impl<B: Broker> Worker<B> {
         place: usize,
         now_ms: Option<i64>,
     ) -> Result<(), Failure> {
-        match record.source.topic {
+        match record.topic_partition.topic {
             Topic::Input(_) => self.read_input(record, place, now_ms),
             Topic::Repartition => self.read_forwarded(record, place),
             Topic::Samples => self.train(record),
@@ -119,7 +119,7 @@ impl<B: Broker> Worker<B> {
     }
 
     fn read_forwarded(&mut self, record: &Record<'_>, place: usize) -> Result<(), Failure> {
-        let task_id = TaskId(record.source.partition);
+        let task_id = TaskId(record.topic_partition.partition);
         let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(());
         };
@@ -172,8 +172,9 @@ impl<B: Broker> Worker<B> {
         log_clock_jump(self.time_mode.clock());
         let (broker, now) = (&self.broker, self.time_mode.clock().now());
         let alignment = &self.alignment;
-        let has_lag = |source: &TopicPartition| {
-            alignment.kept(*source) > 0 || broker.lag(*source).is_some_and(|lag| lag > 0)
+        let has_lag = |topic_partition: &TopicPartition| {
+            alignment.kept(*topic_partition) > 0
+                || broker.lag(*topic_partition).is_some_and(|lag| lag > 0)
         };
         let is_waiting = |task_id: TaskId, running: &RunningTask| {
             running.task().watermark_ms() != CAUGHT_UP

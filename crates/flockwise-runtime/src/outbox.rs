@@ -272,8 +272,8 @@ impl Outbox {
         record: &Record<'_>,
     ) -> Result<Option<Reject>, Failure> {
         let origin = Origin {
-            topic: &pipeline.topics.name(record.source.topic),
-            partition: record.source.partition,
+            topic: &pipeline.topics.name(record.topic_partition.topic),
+            partition: record.topic_partition.partition,
             offset: record.offset,
             timestamp_ms: record.timestamp_ms,
         };

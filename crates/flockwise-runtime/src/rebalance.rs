@@ -13,15 +13,15 @@ use flockwise_vocabulary::task_id::TaskId;
 impl<B: Broker> Worker<B> {
     /// Adopts an assignment. If a transaction aborts meanwhile, it is adopted a second time as a whole: half an
     /// assignment would leave tasks, the trainer or the model unread until the next rebalance.
-    pub(crate) fn assigned(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    pub(crate) fn assigned(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         let stale = self.tasks.close_stale_suspended(self.broker.generation());
         self.release_checkpoints(&stale);
         self.look_at_topic_ids()?;
         self.inputs.read_all_again();
-        match self.adopt_assignment(sources) {
+        match self.adopt_assignment(topic_partitions) {
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
-                self.adopt_assignment_again(sources)
+                self.adopt_assignment_again(topic_partitions)
                     .map_err(fatal_if_aborted)
             }
             other => other,
@@ -30,10 +30,13 @@ impl<B: Broker> Worker<B> {
 
     /// Adopts an assignment after an abort. A cooperative protocol assigns only new tasks, but the abort has rolled back
     /// the others as well: all are read again from their positions.
-    fn adopt_assignment_again(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    fn adopt_assignment_again(
+        &mut self,
+        topic_partitions: &[TopicPartition],
+    ) -> Result<(), Failure> {
         self.broker.abort()?;
         self.roll_back_state();
-        let mut all = sources.to_vec();
+        let mut all = topic_partitions.to_vec();
         all.extend(
             self.tasks
                 .ids()
@@ -50,15 +53,17 @@ impl<B: Broker> Worker<B> {
 
     /// Resumes suspended tasks, restores the other new ones from their changelogs, and closes suspended tasks that were
     /// not assigned again.
-    fn adopt_assignment(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        let trains = sources.iter().any(|source| source.topic == Topic::Samples);
+    fn adopt_assignment(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
+        let trains = topic_partitions
+            .iter()
+            .any(|topic_partition| topic_partition.topic == Topic::Samples);
         self.load_model(trains && !self.trainer.is_running())?;
-        let added = self.resume_or_restore(sources)?;
+        let added = self.resume_or_restore(topic_partitions)?;
         let mut reads = vec![self.model.read()];
-        for source in sources {
-            match source.topic {
-                Topic::Repartition if added.contains(&TaskId(source.partition)) => {
-                    reads.extend(self.task_reads(TaskId(source.partition))?);
+        for topic_partition in topic_partitions {
+            match topic_partition.topic {
+                Topic::Repartition if added.contains(&TaskId(topic_partition.partition)) => {
+                    reads.extend(self.task_reads(TaskId(topic_partition.partition))?);
                 }
                 Topic::Samples if !self.trainer.is_running() => {
                     reads.push(self.open_trainer()?);
@@ -85,9 +90,14 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Adds the assigned tasks that do not run yet. Returns their numbers.
-    fn resume_or_restore(&mut self, sources: &[TopicPartition]) -> Result<Vec<TaskId>, Failure> {
-        let tasks = sources.iter().filter(|s| s.topic == Topic::Repartition);
-        let task_ids = tasks.map(|source| TaskId(source.partition));
+    fn resume_or_restore(
+        &mut self,
+        topic_partitions: &[TopicPartition],
+    ) -> Result<Vec<TaskId>, Failure> {
+        let tasks = topic_partitions
+            .iter()
+            .filter(|s| s.topic == Topic::Repartition);
+        let task_ids = tasks.map(|topic_partition| TaskId(topic_partition.partition));
         let added: Vec<TaskId> = task_ids.filter(|n| !self.tasks.contains(*n)).collect();
         let mut unknown = added.clone();
         unknown.retain(|task_id| !self.tasks.resume(*task_id));
@@ -97,58 +107,58 @@ impl<B: Broker> Worker<B> {
 
     /// Commits and gives tasks up. If the commit aborts, the tasks go as of the commit before: the member that waits
     /// for them must not wait for ever.
-    pub(crate) fn revoked(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    pub(crate) fn revoked(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         match self.commit() {
             Ok(()) => {
-                let revoked = self.take_out(sources);
+                let revoked = self.take_out(topic_partitions);
                 self.tasks.suspend(revoked.tasks);
                 self.tasks.set_suspended_in(self.broker.generation());
-                self.close(&revoked.sources)
+                self.close(&revoked.topic_partitions)
             }
             Err(Failure::Abort(reason)) => {
                 self.note_abort(&reason);
-                self.give_up(sources)
+                self.give_up(topic_partitions)
             }
             Err(failure) => Err(failure),
         }
     }
 
     /// Gives up tasks that the group has already assigned to others.
-    pub(crate) fn lost(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    pub(crate) fn lost(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         tracing::warn!(
-            ?sources,
+            ?topic_partitions,
             "the session of the worker's consumer timed out, and the group took its partitions away"
         );
         self.count_abort(Abort::Lost);
-        self.give_up(sources)
+        self.give_up(topic_partitions)
     }
 
     /// Gives up tasks without what is not committed.
-    fn give_up(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    fn give_up(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         self.broker.abort()?;
         self.roll_back_state();
         self.close_suspended();
-        let revoked = self.take_out(sources);
+        let revoked = self.take_out(topic_partitions);
         let task_ids = revoked.tasks.iter().map(|(task_id, _)| *task_id);
         self.release_checkpoints(&task_ids.collect::<Vec<TaskId>>());
-        self.close(&revoked.sources)?;
+        self.close(&revoked.topic_partitions)?;
         // The remaining tasks were in the same transaction.
         self.reopen()
     }
 
     /// Takes tasks, and the trainer, out of the worker.
-    fn take_out(&mut self, sources: &[TopicPartition]) -> Revoked {
+    fn take_out(&mut self, topic_partitions: &[TopicPartition]) -> Revoked {
         let mut revoked = Revoked {
-            sources: sources.to_vec(),
+            topic_partitions: topic_partitions.to_vec(),
             tasks: Vec::new(),
         };
-        for source in sources {
-            match source.topic {
+        for topic_partition in topic_partitions {
+            match topic_partition.topic {
                 Topic::Repartition => {
-                    let task_id = TaskId(source.partition);
+                    let task_id = TaskId(topic_partition.partition);
                     if let Some(running) = self.tasks.remove(task_id) {
                         self.forget_lags(&running.inputs);
-                        revoked.sources.extend(&running.inputs);
+                        revoked.topic_partitions.extend(&running.inputs);
                         revoked.tasks.push((task_id, running));
                     }
                 }
@@ -162,9 +172,9 @@ impl<B: Broker> Worker<B> {
     }
 
     fn forget_lags(&self, inputs: &[TopicPartition]) {
-        for source in inputs {
-            let topic = self.pipeline.topics.name(source.topic);
-            self.metrics.lags.forget(&topic, source.partition);
+        for topic_partition in inputs {
+            let topic = self.pipeline.topics.name(topic_partition.topic);
+            self.metrics.lags.forget(&topic, topic_partition.partition);
         }
     }
 }
@@ -182,6 +192,6 @@ fn fatal_if_aborted(failure: Failure) -> Failure {
 /// What a worker has given up.
 struct Revoked {
     /// The revoked partitions, and the inputs of their tasks.
-    sources: Vec<TopicPartition>,
+    topic_partitions: Vec<TopicPartition>,
     tasks: Vec<(TaskId, RunningTask)>,
 }

@@ -61,13 +61,13 @@ impl<B: Broker> Worker<B> {
         let taken = task_ids.iter().filter_map(take);
         let started: Vec<TaskRestorer> =
             taken.filter(|restorer| restorer.next().is_some()).collect();
-        let sources: Vec<TopicPartition> = started
+        let topic_partitions: Vec<TopicPartition> = started
             .iter()
             .map(|restorer| TopicPartition::changelog(restorer.task_id()))
             .collect();
-        let ends = match sources.is_empty() {
+        let ends = match topic_partitions.is_empty() {
             true => Vec::new(),
-            false => self.broker.end_offsets(&sources)?,
+            false => self.broker.end_offsets(&topic_partitions)?,
         };
         let standby = |(restorer, end): (TaskRestorer, i64)| {
             let behind = end - restorer.next().unwrap_or(0);

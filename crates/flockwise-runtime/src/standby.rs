@@ -330,8 +330,8 @@ impl StandbyState {
 
     /// Applies a record to its standby. Drops the standby if the record cannot be used.
     fn apply(&mut self, pipeline: &Pipeline, record: &Record<'_>, now_ms: i64) {
-        let task_id = TaskId(record.source.partition);
-        if record.source.topic != Topic::Changelog {
+        let task_id = TaskId(record.topic_partition.partition);
+        if record.topic_partition.topic != Topic::Changelog {
             return;
         }
         let Some(standby) = self.standbys.get_mut(&task_id) else {

@@ -192,13 +192,13 @@ pub(crate) fn replay_to_end<B: Broker>(
     pipeline: &Pipeline,
 ) -> Result<Vec<Replayed>, Failure> {
     let read = |restorer: &TaskRestorer| {
-        let source = TopicPartition::changelog(restorer.task_id);
-        (source, restorer.next)
+        let topic_partition = TopicPartition::changelog(restorer.task_id);
+        (topic_partition, restorer.next)
     };
     let reads: Vec<_> = restorers.iter().map(read).collect();
     let mut applied = Ok(());
     let replayed = broker.replay_all(&reads, &mut |record| {
-        let task_id = TaskId(record.source.partition);
+        let task_id = TaskId(record.topic_partition.partition);
         let mut restorers = restorers.iter_mut();
         let restorer = restorers.find(|restorer| restorer.task_id == task_id);
         if let (Some(restorer), Ok(())) = (restorer, &applied) {

@@ -217,9 +217,9 @@ impl<B: Broker> Worker<B> {
         self.meter.rebalances += u64::from(is_rebalance);
         match event {
             WorkerEvent::Records => self.process()?,
-            WorkerEvent::Assigned(sources) => self.assigned(&sources)?,
-            WorkerEvent::Revoked(sources) => self.revoked(&sources)?,
-            WorkerEvent::Lost(sources) => self.lost(&sources)?,
+            WorkerEvent::Assigned(topic_partitions) => self.assigned(&topic_partitions)?,
+            WorkerEvent::Revoked(topic_partitions) => self.revoked(&topic_partitions)?,
+            WorkerEvent::Lost(topic_partitions) => self.lost(&topic_partitions)?,
             WorkerEvent::Idle => {}
         }
         self.finish_learning()?;

@@ -58,8 +58,8 @@ impl SimulatedBroker {
             value: value.map(<[u8]>::to_vec),
             headers: Vec::new(),
         };
-        let source = TopicPartition { topic, partition };
-        self.shared.borrow().append(source, record)
+        let topic_partition = TopicPartition { topic, partition };
+        self.shared.borrow().append(topic_partition, record)
     }
 
     /// The committed records of a partition from an offset on, oldest first.

@@ -41,7 +41,9 @@ impl SimulatedClient {
         }
     }
 
-    fn read(&self, source: TopicPartition) -> Option<&FetchPosition> {
-        self.reads.iter().find(|read| read.source == source)
+    fn read(&self, topic_partition: TopicPartition) -> Option<&FetchPosition> {
+        self.reads
+            .iter()
+            .find(|read| read.topic_partition == topic_partition)
     }
 }

@@ -73,23 +73,23 @@ impl ClusterState {
         let inputs = (0..)
             .map(Topic::Input)
             .zip(input_partitions.iter().copied());
-        let sources = internal.into_iter().chain(inputs);
-        let sources: Vec<TopicPartition> = sources
+        let topic_partitions = internal.into_iter().chain(inputs);
+        let topic_partitions: Vec<TopicPartition> = topic_partitions
             .flat_map(|(topic, count)| {
                 (0..count).map(move |partition| TopicPartition { topic, partition })
             })
             .collect();
-        let compacted = sources
+        let compacted = topic_partitions
             .iter()
-            .filter(|source| Topics::is_compacted(source.topic));
+            .filter(|topic_partition| Topics::is_compacted(topic_partition.topic));
         let subscribed = [Topic::Repartition, Topic::Samples];
         Self {
             compactions: compacted
-                .map(|source| (*source, Compactions::default()))
+                .map(|topic_partition| (*topic_partition, Compactions::default()))
                 .collect(),
-            logs: sources
+            logs: topic_partitions
                 .iter()
-                .map(|source| (*source, PartitionLog::new(0)))
+                .map(|topic_partition| (*topic_partition, PartitionLog::new(0)))
                 .collect(),
             group: Group::new(
                 subscribed
@@ -108,43 +108,50 @@ impl ClusterState {
     }
 
     /// The partition, if it exists.
-    pub(crate) fn find(&self, source: TopicPartition) -> Result<&PartitionLog, Failure> {
-        let log = self.logs.get(&source);
-        log.ok_or_else(|| Failure::Config(format!("{source:?} does not exist")))
+    pub(crate) fn find(&self, topic_partition: TopicPartition) -> Result<&PartitionLog, Failure> {
+        let log = self.logs.get(&topic_partition);
+        log.ok_or_else(|| Failure::Config(format!("{topic_partition:?} does not exist")))
     }
 
     /// A partition that exists.
     ///
     /// # Panics
     /// If it does not.
-    pub(crate) fn log(&self, source: TopicPartition) -> &PartitionLog {
-        &self.logs[&source]
+    pub(crate) fn log(&self, topic_partition: TopicPartition) -> &PartitionLog {
+        &self.logs[&topic_partition]
     }
 
     /// A partition that exists.
     ///
     /// # Panics
     /// If it does not.
-    pub(crate) fn log_mut(&mut self, source: TopicPartition) -> &mut PartitionLog {
-        self.logs.get_mut(&source).expect("a partition")
+    pub(crate) fn log_mut(&mut self, topic_partition: TopicPartition) -> &mut PartitionLog {
+        self.logs.get_mut(&topic_partition).expect("a partition")
     }
 
     /// Appends a record to a partition that exists, and returns its offset.
     ///
     /// # Panics
     /// If the topic is compacted and the record has no key.
-    pub(crate) fn append(&mut self, source: TopicPartition, record: CommittedRecord) -> i64 {
-        let is_keyed = record.key.is_some() || !Topics::is_compacted(source.topic);
+    pub(crate) fn append(
+        &mut self,
+        topic_partition: TopicPartition,
+        record: CommittedRecord,
+    ) -> i64 {
+        let is_keyed = record.key.is_some() || !Topics::is_compacted(topic_partition.topic);
         assert!(
             is_keyed,
-            "a record without a key for {source:?}, which is compacted by key"
+            "a record without a key for {topic_partition:?}, which is compacted by key"
         );
-        self.log_mut(source).append(record)
+        self.log_mut(topic_partition).append(record)
     }
 
     /// Number of visible partitions of a topic; `None` if it does not exist.
     pub(crate) fn partitions(&self, topic: Topic) -> Option<u32> {
-        let partitions = self.logs.keys().filter(|source| source.topic == topic);
+        let partitions = self
+            .logs
+            .keys()
+            .filter(|topic_partition| topic_partition.topic == topic);
         let count = partitions.count() as u32;
         let shown = self
             .shown

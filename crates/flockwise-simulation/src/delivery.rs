@@ -32,10 +32,10 @@ impl ClusterState {
         while batch.len() < limit && !drawn.is_empty() {
             let place = random.index(drawn.len());
             let read = &mut reads[drawn[place]];
-            let log = &logs[&read.source];
+            let log = &logs[&read.topic_partition];
             match log.readable(read.next).first() {
                 Some(record) => {
-                    batch.push(polled(read.source, record));
+                    batch.push(polled(read.topic_partition, record));
                     read.advance(log, record.offset);
                 }
                 None => {
@@ -50,7 +50,7 @@ impl ClusterState {
     /// records that were not verified.
     pub(crate) fn position(&mut self, read: &FetchPosition) -> Option<i64> {
         let is_known = self.random.below(4) > 0 || read.is_rewound;
-        let log = self.log(read.source);
+        let log = self.log(read.topic_partition);
         let is_there = log.generation == read.generation;
         let position = match read.is_cut(log) {
             true => read.next,

@@ -15,10 +15,10 @@ impl SimulatedBroker {
     /// Takes offsets of a partition that have no committed record, as another producer's aborted transaction
     /// does.
     pub fn skip_offsets(&self, topic: Topic, partition: u32, offsets: u32) {
-        let source = TopicPartition { topic, partition };
+        let topic_partition = TopicPartition { topic, partition };
         self.shared
             .borrow()
-            .log_mut(source)
+            .log_mut(topic_partition)
             .skip(i64::from(offsets));
     }
 
@@ -32,15 +32,15 @@ impl SimulatedBroker {
     pub fn recreate(&self, topic: Topic) {
         let mut state = self.shared.borrow();
         let logs = state.logs.iter_mut();
-        for (_, log) in logs.filter(|(source, _)| source.topic == topic) {
+        for (_, log) in logs.filter(|(topic_partition, _)| topic_partition.topic == topic) {
             *log = PartitionLog::new(log.generation + 1);
         }
     }
 
     /// Removes the records of a partition below an offset, as retention does.
     pub fn remove(&self, topic: Topic, partition: u32, below: i64) {
-        let source = TopicPartition { topic, partition };
-        self.shared.borrow().log_mut(source).remove(below);
+        let topic_partition = TopicPartition { topic, partition };
+        self.shared.borrow().log_mut(topic_partition).remove(below);
     }
 
     /// Removes the records of an input partition from an offset on and starts a new leader epoch, as when a replica
@@ -68,8 +68,8 @@ impl SimulatedBroker {
             conditions.clock.wall_ms(),
             conditions.tombstones.as_millis() as i64,
         );
-        for (source, compactions) in compactions {
-            let log = logs.get_mut(source).expect("a partition");
+        for (topic_partition, compactions) in compactions {
+            let log = logs.get_mut(topic_partition).expect("a partition");
             compactions.run(log, now_ms, keep_ms);
         }
     }

@@ -11,7 +11,7 @@ use crate::partition_log::PartitionLog;
 /// A partition that the client reads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FetchPosition {
-    pub(crate) source: TopicPartition,
+    pub(crate) topic_partition: TopicPartition,
     /// The next offset to read.
     pub(crate) next: i64,
     /// The partition is paused.
@@ -31,11 +31,11 @@ impl FetchPosition {
     /// Opens a partition. `known` is its topic's generation when the client last asked for its id.
     pub(crate) fn open(
         state: &ClusterState,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         start: Start,
         known: Option<u32>,
     ) -> Result<Self, Failure> {
-        let log = state.find(source)?;
+        let log = state.find(topic_partition)?;
         let generation = known.unwrap_or(log.generation);
         let leader_epoch = start.leader_epoch();
         let wanted = start.offset().unwrap_or_default();
@@ -49,10 +49,10 @@ impl FetchPosition {
             Start::Offset(offset) if generation != log.generation => offset,
             // Only the first record shows that the records before it are gone.
             Start::Offset(offset) if offset < log.start => log.start,
-            start => begin(log, source, start)?,
+            start => begin(log, topic_partition, start)?,
         };
         Ok(Self {
-            source,
+            topic_partition,
             next,
             is_paused: false,
             generation,
@@ -64,7 +64,7 @@ impl FetchPosition {
 
     /// Whether a poll may return its records.
     pub(crate) fn is_given(&self, logs: &BTreeMap<TopicPartition, PartitionLog>) -> bool {
-        let is_there = logs[&self.source].generation == self.generation;
+        let is_there = logs[&self.topic_partition].generation == self.generation;
         !self.is_paused && !self.is_halted && is_there
     }
 
@@ -84,15 +84,22 @@ impl FetchPosition {
 impl ClusterState {
     /// Fails if an open partition was truncated, as a client does when it notices.
     pub(crate) fn require_uncut(&self, reads: &[FetchPosition]) -> Result<(), Failure> {
-        let is_cut = |read: &&FetchPosition| read.is_cut(self.log(read.source));
+        let is_cut = |read: &&FetchPosition| read.is_cut(self.log(read.topic_partition));
         reads.iter().find(is_cut).map_or(Ok(()), |read| {
-            Err(Failure::Abort(format!("{:?} was truncated", read.source)))
+            Err(Failure::Abort(format!(
+                "{:?} was truncated",
+                read.topic_partition
+            )))
         })
     }
 }
 
 /// The offset at which reading starts.
-fn begin(log: &PartitionLog, source: TopicPartition, start: Start) -> Result<i64, Failure> {
+fn begin(
+    log: &PartitionLog,
+    topic_partition: TopicPartition,
+    start: Start,
+) -> Result<i64, Failure> {
     match start {
         Start::Earliest => Ok(log.start),
         Start::Latest => Ok(log.end),
@@ -103,7 +110,7 @@ fn begin(log: &PartitionLog, source: TopicPartition, start: Start) -> Result<i64
         }
         Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
         Start::Offset(offset) | Start::Verified { offset, .. } => Err(Failure::Config(format!(
-            "offset {offset} of {source:?} is out of range: expected {} to {}",
+            "offset {offset} of {topic_partition:?} is out of range: expected {} to {}",
             log.start, log.end
         ))),
     }

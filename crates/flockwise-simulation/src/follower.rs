@@ -30,11 +30,11 @@ impl SimulatedFollower {
 impl Follower for SimulatedFollower {
     fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
         let before = std::mem::take(&mut self.reads);
-        for &(source, from) in reads {
-            self.shared.borrow().find(source)?;
-            let known = before.iter().find(|(known, _)| *known == source);
+        for &(topic_partition, from) in reads {
+            self.shared.borrow().find(topic_partition)?;
+            let known = before.iter().find(|(known, _)| *known == topic_partition);
             let next = known.map_or(from.unwrap_or(0), |(_, next)| *next);
-            self.reads.push((source, next));
+            self.reads.push((topic_partition, next));
         }
         Ok(())
     }
@@ -45,10 +45,15 @@ impl Follower for SimulatedFollower {
         let state = self.shared.borrow();
         let first = 1.min(self.reads.len());
         self.reads.rotate_left(first);
-        for (source, next) in &mut self.reads {
+        for (topic_partition, next) in &mut self.reads {
             let left = limit - batch.len();
-            for record in state.log(*source).readable(*next).iter().take(left) {
-                batch.push(polled(*source, record));
+            for record in state
+                .log(*topic_partition)
+                .readable(*next)
+                .iter()
+                .take(left)
+            {
+                batch.push(polled(*topic_partition, record));
                 *next = record.offset + 1;
             }
         }

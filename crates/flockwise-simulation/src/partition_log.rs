@@ -96,11 +96,11 @@ impl PartitionLog {
 }
 
 /// A record as a poll returns it.
-pub(crate) fn polled(source: TopicPartition, record: &CommittedRecord) -> Record<'_> {
+pub(crate) fn polled(topic_partition: TopicPartition, record: &CommittedRecord) -> Record<'_> {
     let mut headers = record.headers.iter();
     let origin = headers.find(|(name, _)| name == ORIGIN_HEADER);
     Record {
-        source,
+        topic_partition,
         offset: record.offset,
         timestamp_ms: record.timestamp_ms,
         key: record.key.as_deref(),

@@ -18,11 +18,18 @@ impl ClusterState {
     }
 
     /// Appends a record to its log and to the member's open transaction.
-    pub(crate) fn send(&mut self, member: &str, source: TopicPartition, record: CommittedRecord) {
-        let offset = self.append(source, record);
-        let log = self.log_mut(source);
+    pub(crate) fn send(
+        &mut self,
+        member: &str,
+        topic_partition: TopicPartition,
+        record: CommittedRecord,
+    ) {
+        let offset = self.append(topic_partition, record);
+        let log = self.log_mut(topic_partition);
         log.held_from = log.held_from.min(offset);
-        self.transaction(member).records.push((source, offset));
+        self.transaction(member)
+            .records
+            .push((topic_partition, offset));
     }
 
     /// The first phase of a commit: adds the positions to the transaction.
@@ -55,8 +62,8 @@ impl ClusterState {
             // The control record takes an offset.
             log.skip(1);
         }
-        for (source, position) in ended.positions.into_iter().filter(|_| is_committed) {
-            self.log_mut(source).committed = Some(position);
+        for (topic_partition, position) in ended.positions.into_iter().filter(|_| is_committed) {
+            self.log_mut(topic_partition).committed = Some(position);
         }
         self.hold_back();
     }
@@ -66,8 +73,8 @@ impl ClusterState {
         for log in self.logs.values_mut() {
             log.held_from = i64::MAX;
         }
-        for (source, offset) in self.open.values().flat_map(|open| &open.records) {
-            let log = self.logs.get_mut(source).expect("a partition");
+        for (topic_partition, offset) in self.open.values().flat_map(|open| &open.records) {
+            let log = self.logs.get_mut(topic_partition).expect("a partition");
             log.held_from = log.held_from.min(*offset);
         }
     }

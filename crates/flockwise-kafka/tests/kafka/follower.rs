@@ -50,7 +50,7 @@ fn read(follower: &mut KafkaFollower, count: usize) -> BTreeMap<u32, Vec<String>
         assert!(batch.len() <= 7);
         for record in batch.records() {
             let value = String::from_utf8_lossy(record.value.expect("a value"));
-            let of_partition = values.entry(record.source.partition);
+            let of_partition = values.entry(record.topic_partition.partition);
             of_partition.or_default().push(value.into_owned());
         }
         read += batch.len();

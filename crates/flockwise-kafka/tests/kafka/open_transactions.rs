@@ -74,7 +74,9 @@ fn read(broker: &mut KafkaBroker, of: TopicPartition) -> usize {
         let reads = [(HELD, Start::Earliest), (FREE, Start::Earliest)];
         broker.open(&reads).expect("opened");
     }
-    let records = batch.records().filter(|record| record.source == of);
+    let records = batch
+        .records()
+        .filter(|record| record.topic_partition == of);
     records.count()
 }
 

@@ -44,7 +44,7 @@ fn offsets(broker: &mut KafkaBroker) -> BTreeMap<u32, Vec<i64>> {
             .poll(Duration::from_millis(50), 10, &mut batch)
             .expect("polled");
         for record in batch.records() {
-            let of_partition = offsets.entry(record.source.partition);
+            let of_partition = offsets.entry(record.topic_partition.partition);
             of_partition.or_default().push(record.offset);
         }
     }
@@ -238,10 +238,10 @@ fn a_backlog_is_read_in_step() {
             WorkerEvent::Records => {
                 for record in batch.records() {
                     read += 1;
-                    leads.insert(record.source, record.timestamp_ms);
+                    leads.insert(record.topic_partition, record.timestamp_ms);
                 }
-                for (source, time_ms) in &leads {
-                    broker.report_progress(*source, *time_ms);
+                for (topic_partition, time_ms) in &leads {
+                    broker.report_progress(*topic_partition, *time_ms);
                 }
                 let (first, last) = (leads.values().min(), leads.values().max());
                 let spread_ms = last.expect("some") - first.expect("some");

@@ -36,12 +36,12 @@ fn send(broker: &mut KafkaBroker, number: u32, headers: &[(&str, &[u8])]) {
 fn replayed(broker: &mut KafkaBroker) -> BTreeMap<u32, Vec<u32>> {
     let mut numbers = BTreeMap::new();
     for partition in 0..PARTITIONS {
-        let source = TopicPartition {
+        let topic_partition = TopicPartition {
             topic: Topic::Changelog,
             partition,
         };
         let mut found = Vec::new();
-        let end = broker.replay(source, None, &mut |record| {
+        let end = broker.replay(topic_partition, None, &mut |record| {
             let key = str::from_utf8(record.key.expect("a key")).expect("digits");
             let number = key.parse().expect("a number");
             assert_eq!(record.value, Some(&value(number)[..]), "{number}");

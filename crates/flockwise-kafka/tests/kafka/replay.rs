@@ -180,17 +180,17 @@ fn ends_count_what_is_not_committed_and_what_is_missing_is_named() {
         (0..30).map(|n| n.to_string()),
     );
     let mut broker = outsider(&servers, &topics, "a");
-    let source = |topic, partition| TopicPartition { topic, partition };
+    let topic_partition = |topic, partition| TopicPartition { topic, partition };
     let asked = [
-        source(Topic::Changelog, 2),
-        source(Topic::Input(0), 1),
-        source(Topic::Changelog, 0),
+        topic_partition(Topic::Changelog, 2),
+        topic_partition(Topic::Input(0), 1),
+        topic_partition(Topic::Changelog, 0),
     ];
     assert_eq!(broker.end_offsets(&asked).expect("ends"), [0, 15, 0]);
     broker.send(row("uncommitted")).expect("sent");
     eventually(|| broker.end_offsets(&asked).expect("ends") == [0, 15, 1]);
     assert_eq!(broker.end_offsets(&[]).expect("ends"), [0; 0]);
-    let error = broker.end_offsets(&[source(Topic::Changelog, 3)]);
+    let error = broker.end_offsets(&[topic_partition(Topic::Changelog, 3)]);
     let error = error.expect_err("missing");
     assert!(matches!(error, Failure::Config(_)), "{error}");
     assert!(error.to_string().contains("changelog"), "{error}");
@@ -237,7 +237,7 @@ fn several_partitions_are_read_at_once_and_each_is_told_of() {
     ];
     let mut read = Vec::new();
     let replayed = broker.replay_all(&reads, &mut |record| {
-        read.push((record.source.partition, record.offset));
+        read.push((record.topic_partition.partition, record.offset));
     });
     let whole = Replayed::Whole(10);
     let expected = [whole, Replayed::Held(0), Replayed::Gone, whole, whole];

@@ -292,15 +292,15 @@ impl Worker {
                 self.commit()
             }
             WorkerEvent::Idle => Ok(()),
-            WorkerEvent::Assigned(sources) => self.assigned(&sources),
-            WorkerEvent::Revoked(sources) => {
+            WorkerEvent::Assigned(topic_partitions) => self.assigned(&topic_partitions),
+            WorkerEvent::Revoked(topic_partitions) => {
                 self.commit()?;
-                self.close(&sources, true)
+                self.close(&topic_partitions, true)
             }
-            WorkerEvent::Lost(sources) => {
+            WorkerEvent::Lost(topic_partitions) => {
                 self.broker.abort()?;
                 self.dirty.clear();
-                self.close(&sources, false)?;
+                self.close(&topic_partitions, false)?;
                 self.reopen()
             }
         }
@@ -329,20 +329,23 @@ impl Worker {
 
     fn echo(&mut self) -> Result<(), Failure> {
         for record in self.batch.records() {
-            let Topic::Input(input) = record.source.topic else {
+            let Topic::Input(input) = record.topic_partition.topic else {
                 continue;
             };
-            let key = format!("{input}/{}/{}", record.source.partition, record.offset);
+            let key = format!(
+                "{input}/{}/{}",
+                record.topic_partition.partition, record.offset
+            );
             self.broker.send(Outgoing {
                 topic: Topic::SegmentChanges,
-                partition: record.source.partition % self.state_partitions,
+                partition: record.topic_partition.partition % self.state_partitions,
                 key: Some(key.as_bytes()),
                 value: record.value,
                 headers: &[],
             })?;
-            self.dirty.insert(record.source, record.offset + 1);
+            self.dirty.insert(record.topic_partition, record.offset + 1);
             self.broker
-                .report_progress(record.source, record.timestamp_ms);
+                .report_progress(record.topic_partition, record.timestamp_ms);
             self.handled += 1;
         }
         Ok(())
@@ -350,57 +353,57 @@ impl Worker {
 
     pub(crate) fn commit(&mut self) -> Result<(), Failure> {
         let positions: Vec<_> = self.dirty.clone().into_iter().collect();
-        for (source, position) in &positions {
-            let Topic::Input(input) = source.topic else {
+        for (topic_partition, position) in &positions {
+            let Topic::Input(input) = topic_partition.topic else {
                 continue;
             };
-            let key = format!("{input}/{}", source.partition);
+            let key = format!("{input}/{}", topic_partition.partition);
             self.broker.send(Outgoing {
                 topic: Topic::Changelog,
-                partition: source.partition % self.state_partitions,
+                partition: topic_partition.partition % self.state_partitions,
                 key: Some(key.as_bytes()),
                 value: Some(position.to_string().as_bytes()),
                 headers: &[],
             })?;
         }
         self.broker.commit(&positions)?;
-        for (source, position) in std::mem::take(&mut self.dirty) {
-            let task = source.partition % self.state_partitions;
+        for (topic_partition, position) in std::mem::take(&mut self.dirty) {
+            let task = topic_partition.partition % self.state_partitions;
             let task = self.tasks.get_mut(&task).expect("an open task");
-            task.insert(source, position);
+            task.insert(topic_partition, position);
         }
         Ok(())
     }
 
-    fn assigned(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
+    fn assigned(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
         let mut reads = Vec::new();
-        for source in sources {
-            if source.topic == Topic::Samples {
-                reads.push((*source, Start::Latest));
+        for topic_partition in topic_partitions {
+            if topic_partition.topic == Topic::Samples {
+                reads.push((*topic_partition, Start::Latest));
                 continue;
             }
-            if self.tasks.contains_key(&source.partition) {
+            if self.tasks.contains_key(&topic_partition.partition) {
                 continue;
             }
-            let task = match self.suspended.remove(&source.partition) {
+            let task = match self.suspended.remove(&topic_partition.partition) {
                 Some(task) => task,
-                None => self.restored(source.partition)?,
+                None => self.restored(topic_partition.partition)?,
             };
-            self.tasks.insert(source.partition, task);
-            reads.extend(self.reads(source.partition));
+            self.tasks.insert(topic_partition.partition, task);
+            reads.extend(self.reads(topic_partition.partition));
         }
         self.suspended.clear();
         self.broker.open(&reads)
     }
 
-    fn close(&mut self, sources: &[TopicPartition], rest: bool) -> Result<(), Failure> {
-        let mut closed = sources.to_vec();
-        for source in sources {
-            if source.topic == Topic::Repartition {
-                closed.extend(self.sources_of(source.partition));
-                let task = self.tasks.remove(&source.partition);
+    fn close(&mut self, topic_partitions: &[TopicPartition], rest: bool) -> Result<(), Failure> {
+        let mut closed = topic_partitions.to_vec();
+        for topic_partition in topic_partitions {
+            if topic_partition.topic == Topic::Repartition {
+                closed.extend(self.sources_of(topic_partition.partition));
+                let task = self.tasks.remove(&topic_partition.partition);
                 if let Some(task) = task.filter(|_| rest) {
-                    self.suspended.insert(source.partition, task);
+                    self.suspended.insert(topic_partition.partition, task);
                 }
             }
         }
@@ -419,46 +422,51 @@ impl Worker {
 
     fn reads(&self, task: u32) -> Vec<(TopicPartition, Start)> {
         let positions = &self.tasks[&task];
-        let start = |source| match positions.get(&source) {
+        let start = |topic_partition| match positions.get(&topic_partition) {
             Some(position) => Start::Offset(*position),
             None => Start::Earliest,
         };
-        let sources = self.sources_of(task).into_iter();
-        sources.map(|source| (source, start(source))).collect()
+        let topic_partitions = self.sources_of(task).into_iter();
+        topic_partitions
+            .map(|topic_partition| (topic_partition, start(topic_partition)))
+            .collect()
     }
 
     fn restored(&mut self, partition: u32) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
         let mut positions = BTreeMap::new();
-        let source = TopicPartition {
+        let topic_partition = TopicPartition {
             topic: Topic::Changelog,
             partition,
         };
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.expect("some")).into_owned();
-        self.broker.replay(source, None, &mut |record| {
+        self.broker.replay(topic_partition, None, &mut |record| {
             let key = text(record.key);
             let (input, partition) = key.split_once('/').expect("a key");
-            let source = TopicPartition {
+            let topic_partition = TopicPartition {
                 topic: Topic::Input(input.parse().expect("a number")),
                 partition: partition.parse().expect("a number"),
             };
-            positions.insert(source, text(record.value).parse().expect("a number"));
+            positions.insert(
+                topic_partition,
+                text(record.value).parse().expect("a number"),
+            );
         })?;
         Ok(positions)
     }
 
     fn sources_of(&self, task: u32) -> Vec<TopicPartition> {
-        let mut sources = vec![TopicPartition {
+        let mut topic_partitions = vec![TopicPartition {
             topic: Topic::Repartition,
             partition: task,
         }];
         for (input, partitions) in self.inputs.iter().enumerate() {
             let own = (0..*partitions).filter(|p| p % self.state_partitions == task);
-            sources.extend(own.map(|partition| TopicPartition {
+            topic_partitions.extend(own.map(|partition| TopicPartition {
                 topic: Topic::Input(input as u16),
                 partition,
             }));
         }
-        sources
+        topic_partitions
     }
 }

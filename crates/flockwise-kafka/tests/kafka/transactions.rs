@@ -117,7 +117,7 @@ fn forwarded_records_carry_their_origin() {
     let topics = topics(&servers, 1, &[1]);
     let mut broker =
         KafkaBroker::connect(settings(&servers, &topics, "a"), topics.clone()).expect("connected");
-    let source = TopicPartition {
+    let topic_partition = TopicPartition {
         topic: Topic::Repartition,
         partition: 0,
     };
@@ -141,7 +141,9 @@ fn forwarded_records_carry_their_origin() {
             .poll(Duration::from_millis(100), 10, &mut batch)
             .expect("polled")
         {
-            WorkerEvent::Assigned(_) => broker.open(&[(source, Start::Earliest)]).expect("opened"),
+            WorkerEvent::Assigned(_) => broker
+                .open(&[(topic_partition, Start::Earliest)])
+                .expect("opened"),
             WorkerEvent::Revoked(_) => broker.close(&[]).expect("closed"),
             _ => {}
         }

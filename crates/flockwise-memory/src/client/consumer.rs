@@ -41,18 +41,19 @@ impl GroupConsumer for MemoryClient {
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         let state = self.shared.lock();
         let is_expelled = state.group.is_lost(&self.member);
-        for &(source, start) in reads {
-            let number = self.shared.layout.require(source);
+        for &(topic_partition, start) in reads {
+            let number = self.shared.layout.require(topic_partition);
             let number = number.map_err(Failure::Config)?;
             let log = &state.logs[number];
             let next = match start.offset() {
                 // An expelled member learns of that with its next poll. Meanwhile others process its records.
                 Some(offset) if is_expelled && offset < log.start => log.start,
-                offset => begin(log, source, offset.map_or(start, Start::Offset))?,
+                offset => begin(log, topic_partition, offset.map_or(start, Start::Offset))?,
             };
-            self.reads.retain(|read| read.source != source);
+            self.reads
+                .retain(|read| read.topic_partition != topic_partition);
             self.reads.push(OpenPartition {
-                source,
+                topic_partition,
                 number,
                 next,
                 is_paused: false,
@@ -62,35 +63,36 @@ impl GroupConsumer for MemoryClient {
         Ok(())
     }
 
-    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.reads.retain(|read| !sources.contains(&read.source));
+    fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
+        self.reads
+            .retain(|read| !topic_partitions.contains(&read.topic_partition));
         let mut state = self.shared.lock();
         state.producers.require_unfenced(&self.member, self.epoch)?;
-        state.group.hand_over(&self.member, sources);
+        state.group.hand_over(&self.member, topic_partitions);
         self.shared.notify(&state);
         Ok(())
     }
 
     /// Ignored: records come in the order in which they were appended, whatever their event time.
-    fn report_progress(&mut self, _source: TopicPartition, _event_time_ms: i64) {}
+    fn report_progress(&mut self, _topic_partition: TopicPartition, _event_time_ms: i64) {}
 
-    fn pause(&mut self, sources: &[TopicPartition]) {
+    fn pause(&mut self, topic_partitions: &[TopicPartition]) {
         for read in &mut self.reads {
-            read.is_paused = sources.contains(&read.source);
+            read.is_paused = topic_partitions.contains(&read.topic_partition);
         }
     }
 
     /// Always that of the first leader: it is never replaced.
-    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
-        self.read(source).map(|_| 0)
+    fn leader_epoch(&self, topic_partition: TopicPartition) -> Option<i32> {
+        self.read(topic_partition).map(|_| 0)
     }
 
     fn generation(&self) -> Option<i64> {
         Some(self.shared.lock().group.round)
     }
 
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        let read = self.read(source)?;
+    fn lag(&self, topic_partition: TopicPartition) -> Option<u64> {
+        let read = self.read(topic_partition)?;
         let end = self.shared.lock().logs[read.number].end;
         u64::try_from(end - read.next).ok()
     }
@@ -125,13 +127,15 @@ impl MemoryClient {
         Ok((!batch.is_empty()).then_some(WorkerEvent::Records))
     }
 
-    fn read(&self, source: TopicPartition) -> Option<&OpenPartition> {
-        self.reads.iter().find(|read| read.source == source)
+    fn read(&self, topic_partition: TopicPartition) -> Option<&OpenPartition> {
+        self.reads
+            .iter()
+            .find(|read| read.topic_partition == topic_partition)
     }
 }
 
 /// The offset at which reading starts.
-fn begin(log: &Log, source: TopicPartition, start: Start) -> Result<i64, Failure> {
+fn begin(log: &Log, topic_partition: TopicPartition, start: Start) -> Result<i64, Failure> {
     match start {
         Start::Earliest => Ok(log.start),
         Start::Latest => Ok(log.end),
@@ -141,12 +145,12 @@ fn begin(log: &Log, source: TopicPartition, start: Start) -> Result<i64, Failure
             Ok(first.map_or(log.end, |(entry, _)| entry.offset))
         }
         // As after Kafka's retention, the trainer skips samples that are gone.
-        Start::Offset(offset) if offset < log.start && source.topic == Topic::Samples => {
+        Start::Offset(offset) if offset < log.start && topic_partition.topic == Topic::Samples => {
             Ok(log.start)
         }
         Start::Offset(offset) if (log.start..=log.end).contains(&offset) => Ok(offset),
         Start::Offset(offset) | Start::Verified { offset, .. } => Err(Failure::Config(format!(
-            "offset {offset} of {source:?} is out of range: expected {} to {}",
+            "offset {offset} of {topic_partition:?} is out of range: expected {} to {}",
             log.start, log.end
         ))),
     }

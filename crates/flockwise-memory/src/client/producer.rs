@@ -24,8 +24,8 @@ impl Transactions for MemoryClient {
             value,
             ..
         } = record;
-        let source = TopicPartition { topic, partition };
-        let number = self.shared.layout.accept(source, key, value);
+        let topic_partition = TopicPartition { topic, partition };
+        let number = self.shared.layout.accept(topic_partition, key, value);
         let number = number.map_err(Failure::Config)?;
         self.transaction
             .push(number, Clock::System.wall_ms(), key, value, record.headers);
@@ -35,7 +35,9 @@ impl Transactions for MemoryClient {
     fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<(), Failure> {
         let numbered: Result<Vec<(usize, i64)>, String> = positions
             .iter()
-            .map(|&(source, position)| Ok((self.shared.layout.require(source)?, position)))
+            .map(|&(topic_partition, position)| {
+                Ok((self.shared.layout.require(topic_partition)?, position))
+            })
             .collect();
         let numbered = numbered.map_err(Failure::Config)?;
         let mut state = self.shared.lock();

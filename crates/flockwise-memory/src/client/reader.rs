@@ -13,11 +13,11 @@ const REPLAY_RECORDS: usize = 1024;
 impl TopicReader for MemoryClient {
     fn replay(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
-        let number = self.shared.layout.require(source);
+        let number = self.shared.layout.require(topic_partition);
         let number = number.map_err(Failure::Config)?;
         let state = self.shared.lock();
         let log = &state.logs[number];
@@ -35,7 +35,7 @@ impl TopicReader for MemoryClient {
                 .records(from)
                 .take_while(|(entry, _)| entry.offset < end);
             for (entry, parts) in before_end.take(REPLAY_RECORDS) {
-                batch.push(polled(source, entry, parts));
+                batch.push(polled(topic_partition, entry, parts));
             }
             drop(state);
             batch.records().for_each(&mut *each);
@@ -44,10 +44,10 @@ impl TopicReader for MemoryClient {
         Ok(Replayed::Whole(end))
     }
 
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, topic_partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         let state = self.shared.lock();
-        let ends = sources.iter().map(|source| {
-            let number = self.shared.layout.require(*source)?;
+        let ends = topic_partitions.iter().map(|topic_partition| {
+            let number = self.shared.layout.require(*topic_partition)?;
             Ok(state.logs[number].end)
         });
         ends.collect::<Result<_, String>>().map_err(Failure::Config)

@@ -13,9 +13,12 @@ fn check_owners(workers: &[TestMember]) {
 }
 
 fn owned(worker: &TestMember) -> Vec<u32> {
-    let sources = worker.owned.iter();
-    let repartition = sources.filter(|source| source.topic == Topic::Repartition);
-    repartition.map(|source| source.partition).collect()
+    let topic_partitions = worker.owned.iter();
+    let repartition =
+        topic_partitions.filter(|topic_partition| topic_partition.topic == Topic::Repartition);
+    repartition
+        .map(|topic_partition| topic_partition.partition)
+        .collect()
 }
 
 #[test]
@@ -41,7 +44,11 @@ fn three_members_come_and_go_and_no_partition_has_two_owners() {
     assert_eq!(owned(&workers[0]), [0, 1, 2]);
     assert_eq!(owned(&workers[1]), [5, 6]);
     assert_eq!(owned(&workers[2]), [3, 4]);
-    assert!(workers[0].owned.contains(&source(Topic::Samples, 0)));
+    assert!(
+        workers[0]
+            .owned
+            .contains(&topic_partition(Topic::Samples, 0))
+    );
 }
 
 #[test]
@@ -84,10 +91,13 @@ fn nothing_is_read_between_revocation_and_the_answer_to_the_next_assignment() {
     // The inputs stay open while the partitions that the group assigns are revoked.
     first
         .worker
-        .close(&[0, 1].map(|p| source(Topic::Repartition, p)))
+        .close(&[0, 1].map(|p| topic_partition(Topic::Repartition, p)))
         .unwrap();
     assert_eq!(second.turn(1), WorkerEvent::Idle);
-    first.worker.close(&[source(Topic::Samples, 0)]).unwrap();
+    first
+        .worker
+        .close(&[topic_partition(Topic::Samples, 0)])
+        .unwrap();
     assert!(matches!(second.turn(1), WorkerEvent::Assigned(_)));
     assert!(matches!(poll(&mut first.worker), WorkerEvent::Assigned(_)));
     assert_eq!(poll(&mut first.worker), WorkerEvent::Idle);
@@ -114,7 +124,7 @@ fn an_expelled_member_cannot_commit_loses_all_and_comes_back() {
     worker
         .send(outgoing(Topic::Changelog, 0, "anna", "void"))
         .unwrap();
-    let refused = worker.commit(&[(source(Topic::Input(0), 0), 1)]);
+    let refused = worker.commit(&[(topic_partition(Topic::Input(0), 0), 1)]);
     assert!(matches!(refused, Err(Failure::Abort(_))));
     worker.abort().unwrap();
     assert!(matches!(workers[0].turn(1), WorkerEvent::Lost(_)));

@@ -13,7 +13,7 @@ fn fill(broker: &MemoryBroker) {
 fn orders(workers: &[TestMember]) -> Vec<Vec<(TopicPartition, i64)>> {
     let seen_by_task = |task| {
         let logs = workers.iter().flat_map(|worker| &worker.log);
-        logs.filter(|(source, _)| source.partition == task)
+        logs.filter(|(topic_partition, _)| topic_partition.partition == task)
             .copied()
             .collect()
     };
@@ -66,7 +66,7 @@ fn one_member_sees_the_order_of_appending() {
 #[test]
 fn reading_starts_where_it_is_told() {
     let broker = broker(1);
-    let clicks = source(Topic::Input(0), 0);
+    let clicks = topic_partition(Topic::Input(0), 0);
     for n in 0..10 {
         broker.append(Topic::Input(0), 0, n * 100, None, Some(b"{}"));
     }

@@ -18,7 +18,7 @@ fn a_compacted_topic_keeps_the_last_record_of_every_key() {
     let mut offset_before = -1;
     let mut worker = broker.worker("a");
     worker
-        .replay(source(Topic::Changelog, 0), None, &mut |record| {
+        .replay(topic_partition(Topic::Changelog, 0), None, &mut |record| {
             assert!(record.offset > offset_before);
             offset_before = record.offset;
             last.insert(record.key.unwrap().to_vec(), record.timestamp_ms);
@@ -106,7 +106,7 @@ fn mini_batches_are_kept_for_the_next_trainer_within_bounds() {
     );
     let kept = broker.read(Topic::Samples, 0, 0);
     assert!(kept[0].offset > 0);
-    let reads = [(source(Topic::Samples, 0), Start::Offset(0))];
+    let reads = [(topic_partition(Topic::Samples, 0), Start::Offset(0))];
     worker.worker.open(&reads).unwrap();
     worker.turn(1);
     assert_eq!(worker.log.len(), 1);

@@ -83,7 +83,7 @@ fn positions_are_committed_with_the_records() {
     }
     let mut worker = broker.worker("a");
     assert!(matches!(poll(&mut worker), WorkerEvent::Assigned(_)));
-    let clicks = source(Topic::Input(0), 0);
+    let clicks = topic_partition(Topic::Input(0), 0);
     worker.open(&[(clicks, Start::Earliest)]).unwrap();
     assert_eq!(poll(&mut worker), WorkerEvent::Records);
     assert_eq!((worker.lag(clicks), broker.backlog()), (Some(0), 3));
@@ -112,7 +112,7 @@ fn a_record_comes_as_it_was_sent() {
     worker.commit(&[]).unwrap();
 
     assert!(matches!(poll(&mut worker), WorkerEvent::Assigned(_)));
-    let repartition = source(Topic::Repartition, 0);
+    let repartition = topic_partition(Topic::Repartition, 0);
     worker.open(&[(repartition, Start::Offset(0))]).unwrap();
     let mut batch = Batch::default();
     worker.poll(Duration::ZERO, 9, &mut batch).unwrap();
@@ -140,14 +140,16 @@ fn what_is_not_there_is_said() {
     let broker = broker(1);
     let mut worker = broker.worker("a");
     let is_config = |outcome| matches!(outcome, Err(Failure::Config(_)));
-    let clicks = source(Topic::Input(0), 0);
+    let clicks = topic_partition(Topic::Input(0), 0);
     assert!(is_config(worker.send(outgoing(
         Topic::Changelog,
         9,
         "anna",
         "x"
     ))));
-    assert!(is_config(worker.commit(&[(source(Topic::Input(7), 0), 1)])));
+    assert!(is_config(
+        worker.commit(&[(topic_partition(Topic::Input(7), 0), 1)])
+    ));
     assert!(is_config(worker.open(&[(clicks, Start::Offset(1))])));
     let mut keyless = outgoing(Topic::Changelog, 0, "", "x");
     keyless.key = None;

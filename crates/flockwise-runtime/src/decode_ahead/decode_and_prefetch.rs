@@ -41,7 +41,7 @@ impl<B: Broker> Worker<B> {
         record: &Record<'_>,
         slot: usize,
     ) -> Result<(), Failure> {
-        match record.source.topic {
+        match record.topic_partition.topic {
             Topic::Input(input) => self.decode(record, input, slot),
             Topic::Repartition => self.decode_forwarded(record, slot)?,
             _ => {}
@@ -60,7 +60,7 @@ impl<B: Broker> Worker<B> {
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.trigger = Trigger {
             input,
-            partition: record.source.partition,
+            partition: record.topic_partition.partition,
             offset: record.offset,
         };
         decoded.owner = pipeline.owner(decoded.event.customer_id());
@@ -69,7 +69,7 @@ impl<B: Broker> Worker<B> {
     fn decode_forwarded(&mut self, record: &Record<'_>, slot: usize) -> Result<(), Failure> {
         let decoded = &mut self.decoded_ahead.decoded[slot];
         let value = record.value.unwrap_or_default();
-        decoded.owner = TaskId(record.source.partition);
+        decoded.owner = TaskId(record.topic_partition.partition);
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.reject = None;
         decoded.message = None;
@@ -112,7 +112,7 @@ impl<B: Broker> Worker<B> {
     /// The failure for a record that another instance sent and this one cannot read.
     fn unreadable(&self, record: &Record<'_>, error: &impl Display) -> Failure {
         let topic = self.pipeline.topics.name(Topic::Repartition);
-        let (partition, offset) = (record.source.partition, record.offset);
+        let (partition, offset) = (record.topic_partition.partition, record.offset);
         Failure::Config(format!(
             "{topic}, partition {partition}, offset {offset}: {error}"
         ))

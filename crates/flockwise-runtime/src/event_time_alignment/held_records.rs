@@ -51,7 +51,7 @@ impl Run {
 /// One input partition that the worker reads.
 #[derive(Debug)]
 struct AlignedPartition {
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     /// The latest event time processed, milliseconds since the epoch; `i64::MIN`: none.
     reached_ms: i64,
     run: Run,
@@ -68,9 +68,9 @@ struct AlignedPartition {
 }
 
 impl AlignedPartition {
-    fn new(source: TopicPartition, reached_ms: i64) -> Self {
+    fn new(topic_partition: TopicPartition, reached_ms: i64) -> Self {
         Self {
-            source,
+            topic_partition,
             reached_ms,
             run: Run::default(),
             head_ms: reached_ms,
@@ -86,10 +86,10 @@ impl AlignedPartition {
     }
 
     fn has_unread(&mut self, context: &impl AlignmentContext) -> bool {
-        let source = self.source;
+        let topic_partition = self.topic_partition;
         *self
             .has_unread
-            .get_or_insert_with(|| context.has_unread(source))
+            .get_or_insert_with(|| context.has_unread(topic_partition))
     }
 
     /// Sets the event time of the first held record; `None` if it is not decoded.
@@ -132,7 +132,7 @@ impl Limits {
 /// What the limits depend on besides the worker's own partitions.
 pub(crate) trait AlignmentContext {
     /// Does the broker have records of the partition that no poll has returned? `true` if that is unknown.
-    fn has_unread(&self, source: TopicPartition) -> bool;
+    fn has_unread(&self, topic_partition: TopicPartition) -> bool;
     /// The lowest watermark of other workers' tasks; `i64::MAX` if none holds this worker back.
     fn others_ms(&self) -> i64;
     /// The present moment, to measure how long a partition has been silent.
@@ -151,29 +151,29 @@ impl AlignedPartitions {
 
     /// Starts to read a partition, or reads it again from another offset, and drops its held records. Its events up to
     /// `reached_ms` are processed.
-    pub(crate) fn open(&mut self, source: TopicPartition, reached_ms: i64) {
-        let partition = AlignedPartition::new(source, reached_ms);
-        match self.find(source) {
+    pub(crate) fn open(&mut self, topic_partition: TopicPartition, reached_ms: i64) {
+        let partition = AlignedPartition::new(topic_partition, reached_ms);
+        match self.find(topic_partition) {
             Ok(index) => self.partitions[index] = partition,
             Err(index) => self.partitions.insert(index, partition),
         }
     }
 
     /// Stops reading these partitions.
-    pub(crate) fn close(&mut self, sources: &[TopicPartition]) {
+    pub(crate) fn close(&mut self, topic_partitions: &[TopicPartition]) {
         self.partitions
-            .retain(|partition| !sources.contains(&partition.source));
+            .retain(|partition| !topic_partitions.contains(&partition.topic_partition));
     }
 
-    fn find(&self, source: TopicPartition) -> Result<usize, usize> {
+    fn find(&self, topic_partition: TopicPartition) -> Result<usize, usize> {
         self.partitions
-            .binary_search_by_key(&source, |partition| partition.source)
+            .binary_search_by_key(&topic_partition, |partition| partition.topic_partition)
     }
 
-    fn partition(&mut self, source: TopicPartition) -> Option<&mut AlignedPartition> {
-        let is_latest = |partition: &AlignedPartition| partition.source == source;
+    fn partition(&mut self, topic_partition: TopicPartition) -> Option<&mut AlignedPartition> {
+        let is_latest = |partition: &AlignedPartition| partition.topic_partition == topic_partition;
         if !self.partitions.get(self.latest).is_some_and(is_latest) {
-            self.latest = self.find(source).ok()?;
+            self.latest = self.find(topic_partition).ok()?;
         }
         self.partitions.get_mut(self.latest)
     }
@@ -183,8 +183,8 @@ impl AlignedPartitions {
         self.partitions
             .iter_mut()
             .for_each(|partition| partition.batch_end = 0);
-        for (position, source) in batch.sources().enumerate() {
-            if let Some(partition) = self.partition(source) {
+        for (position, topic_partition) in batch.topic_partitions().enumerate() {
+            if let Some(partition) = self.partition(topic_partition) {
                 partition.batch_end = position + 1;
                 partition.silent_since = None;
             }
@@ -205,14 +205,14 @@ impl AlignedPartitions {
     }
 
     /// Number of held records of a partition.
-    pub(crate) fn held(&self, source: TopicPartition) -> usize {
-        self.find(source)
+    pub(crate) fn held(&self, topic_partition: TopicPartition) -> usize {
+        self.find(topic_partition)
             .map_or(0, |index| self.partitions[index].held())
     }
 
     /// Offset of the first held record of a partition; `None` if it has none.
-    pub(crate) fn first_held(&self, source: TopicPartition) -> Option<i64> {
-        let partition = &self.partitions[self.find(source).ok()?];
+    pub(crate) fn first_held(&self, topic_partition: TopicPartition) -> Option<i64> {
+        let partition = &self.partitions[self.find(topic_partition).ok()?];
         (partition.held() > 0).then(|| partition.run.records.get(partition.run.next).offset)
     }
 
@@ -222,18 +222,18 @@ impl AlignedPartitions {
             .partitions
             .iter()
             .filter(|partition| partition.held() > 0);
-        holding.map(|partition| partition.source)
+        holding.map(|partition| partition.topic_partition)
     }
 
     /// The latest event time processed in a partition; `i64::MAX` if the partition is not open.
-    pub(crate) fn reached_ms(&mut self, source: TopicPartition) -> i64 {
-        self.partition(source)
+    pub(crate) fn reached_ms(&mut self, topic_partition: TopicPartition) -> i64 {
+        self.partition(topic_partition)
             .map_or(i64::MAX, |partition| partition.reached_ms)
     }
 
     /// Notes that an event with this time was processed.
-    pub(crate) fn reach(&mut self, source: TopicPartition, time_ms: i64) {
-        if let Some(partition) = self.partition(source) {
+    pub(crate) fn reach(&mut self, topic_partition: TopicPartition, time_ms: i64) {
+        if let Some(partition) = self.partition(topic_partition) {
             partition.reached_ms = partition.reached_ms.max(time_ms);
         }
         if self.recent_ms.len() == AHEAD_OF_OTHERS {
@@ -243,14 +243,14 @@ impl AlignedPartitions {
     }
 
     /// Does the partition have held records?
-    pub(crate) fn is_holding(&mut self, source: TopicPartition) -> bool {
-        self.partition(source)
+    pub(crate) fn is_holding(&mut self, topic_partition: TopicPartition) -> bool {
+        self.partition(topic_partition)
             .is_some_and(|partition| partition.held() > 0)
     }
 
     /// Holds a record. `time_ms` is its event time, which is over the limit; `None` if it is not decoded.
     pub(crate) fn hold(&mut self, record: Record<'_>, time_ms: Option<i64>) {
-        if let Some(partition) = self.partition(record.source) {
+        if let Some(partition) = self.partition(record.topic_partition) {
             if partition.held() == 0 {
                 partition.set_head(time_ms);
                 partition.has_waited = false;
@@ -264,15 +264,18 @@ impl AlignedPartitions {
     pub(crate) fn divert(&mut self, batch: &mut Batch) {
         let waiting = self.partitions.iter_mut();
         let waiting = waiting.filter(|partition| partition.has_waited && partition.held() == 0);
-        batch.divert(
-            waiting.map(|partition| (partition.source, std::mem::take(&mut partition.run.records))),
-        );
+        batch.divert(waiting.map(|partition| {
+            (
+                partition.topic_partition,
+                std::mem::take(&mut partition.run.records),
+            )
+        }));
     }
 
     /// Holds the diverted records.
     pub(crate) fn hold_diverted(&mut self, batch: &mut Batch) {
-        for (source, records) in batch.take_diverted() {
-            let Some(partition) = self.partition(source) else {
+        for (topic_partition, records) in batch.take_diverted() {
+            let Some(partition) = self.partition(topic_partition) else {
                 continue;
             };
             partition.run.records = records;
@@ -336,7 +339,9 @@ impl AlignedPartitions {
     ) -> Option<(TopicPartition, i64)> {
         let idle_timeout = self.alignment.idle_timeout;
         let next_of = |partition: &mut AlignedPartition| match next {
-            Some((source, time_ms)) if source == partition.source => Some(time_ms),
+            Some((topic_partition, time_ms)) if topic_partition == partition.topic_partition => {
+                Some(time_ms)
+            }
             _ if partition.held() > 0 => Some(partition.head_ms),
             _ if partition.batch_end > position => Some(partition.reached_ms),
             _ if partition.has_unread(context) => {
@@ -352,8 +357,9 @@ impl AlignedPartitions {
         let nexts = self
             .partitions
             .iter_mut()
-            .filter(|partition| selects(partition.source));
-        let nexts = nexts.filter_map(|partition| Some((partition.source, next_of(partition)?)));
+            .filter(|partition| selects(partition.topic_partition));
+        let nexts =
+            nexts.filter_map(|partition| Some((partition.topic_partition, next_of(partition)?)));
         nexts.min_by_key(|(_, next_ms)| *next_ms)
     }
 
@@ -374,8 +380,8 @@ impl AlignedPartitions {
         context: &impl AlignmentContext,
     ) -> Option<TopicPartition> {
         let earliest = self.earliest(None, usize::MAX, context);
-        let (source, next_ms) = earliest?;
-        (next_ms <= context.others_ms()).then_some(source)
+        let (topic_partition, next_ms) = earliest?;
+        (next_ms <= context.others_ms()).then_some(topic_partition)
     }
 
     /// The partition with the earliest held record, if that record may be processed.
@@ -385,18 +391,24 @@ impl AlignedPartitions {
             .iter()
             .filter(|partition| partition.held() > 0);
         let first = holding.min_by_key(|partition| partition.head_ms)?;
-        self.admits(first.head_ms, limits).then_some(first.source)
+        self.admits(first.head_ms, limits)
+            .then_some(first.topic_partition)
     }
 
     /// Takes the held records of a partition. Return them with [`AlignedPartitions::put_back`].
-    pub(crate) fn take(&mut self, source: TopicPartition) -> Option<Run> {
-        Some(std::mem::take(&mut self.partition(source)?.run))
+    pub(crate) fn take(&mut self, topic_partition: TopicPartition) -> Option<Run> {
+        Some(std::mem::take(&mut self.partition(topic_partition)?.run))
     }
 
     /// Returns a run of which some records were processed. `head_ms` is the event time of the next one, which is over
     /// the limit; `None` if it is not decoded.
-    pub(crate) fn put_back(&mut self, source: TopicPartition, mut run: Run, head_ms: Option<i64>) {
-        let Some(partition) = self.partition(source) else {
+    pub(crate) fn put_back(
+        &mut self,
+        topic_partition: TopicPartition,
+        mut run: Run,
+        head_ms: Option<i64>,
+    ) {
+        let Some(partition) = self.partition(topic_partition) else {
             return;
         };
         if run.len() == 0 {

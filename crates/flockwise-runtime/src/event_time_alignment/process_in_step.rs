@@ -14,10 +14,10 @@ use crate::worker::Worker;
 impl<B: Broker> Worker<B> {
     /// Opens partitions at the broker, and drops their held records.
     pub(crate) fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
-        for (source, _) in reads {
-            if let Topic::Input(input) = source.topic {
-                let reached_ms = self.reached_ms((input, source.partition));
-                self.alignment.partitions.open(*source, reached_ms);
+        for (topic_partition, _) in reads {
+            if let Topic::Input(input) = topic_partition.topic {
+                let reached_ms = self.reached_ms((input, topic_partition.partition));
+                self.alignment.partitions.open(*topic_partition, reached_ms);
             }
         }
         self.broker.open(reads)
@@ -32,9 +32,9 @@ impl<B: Broker> Worker<B> {
     }
 
     /// Closes partitions at the broker, and drops their held records.
-    pub(crate) fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.alignment.partitions.close(sources);
-        self.broker.close(sources)
+    pub(crate) fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
+        self.alignment.partitions.close(topic_partitions);
+        self.broker.close(topic_partitions)
     }
 
     /// Pauses the input partitions with held records, and the samples topic while the trainer learns. Returns whether
@@ -98,7 +98,7 @@ impl<B: Broker> Worker<B> {
             indices.clear();
             while next < batch.len() && indices.len() < MAX_DECODED_AHEAD {
                 let record = batch.record(next);
-                match self.alignment.partitions.is_holding(record.source) {
+                match self.alignment.partitions.is_holding(record.topic_partition) {
                     false => indices.push(next),
                     true => self.alignment.partitions.hold(record, None),
                 }
@@ -129,10 +129,10 @@ impl<B: Broker> Worker<B> {
             .records_arrive(&self.time_mode, self.broker.log_append_ms());
         let mut remaining = MAX_RELEASED_PER_CALL;
         while remaining > 0
-            && let Some(source) = self.alignment.partitions.releasable(limits)
+            && let Some(topic_partition) = self.alignment.partitions.releasable(limits)
         {
             self.alignment.limit_ms = limits.lower_ms();
-            remaining = remaining.saturating_sub(self.release_run(source, now_ms)?.max(1));
+            remaining = remaining.saturating_sub(self.release_run(topic_partition, now_ms)?.max(1));
             limits = self.limits(None, usize::MAX);
         }
         let has_released = remaining < MAX_RELEASED_PER_CALL;
@@ -140,10 +140,11 @@ impl<B: Broker> Worker<B> {
             self.report_progress();
         }
         let now = self.time_mode.clock().now();
-        if !has_released && let Some(source) = self.waiting_for() {
-            let topic = self.pipeline.topics.name(source.topic);
+        if !has_released && let Some(topic_partition) = self.waiting_for() {
+            let topic = self.pipeline.topics.name(topic_partition.topic);
             let waited = now.since(self.alignment.wait_counted);
-            self.metrics.held_back(&topic, source.partition, waited);
+            self.metrics
+                .held_back(&topic, topic_partition.partition, waited);
         }
         self.alignment.wait_counted = now;
         Ok(has_released)
@@ -152,20 +153,22 @@ impl<B: Broker> Worker<B> {
     /// Processes the next held records of a partition. Returns their number.
     fn release_run(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         now_ms: Option<i64>,
     ) -> Result<usize, Failure> {
-        let Some(mut run) = self.alignment.partitions.take(source) else {
+        let Some(mut run) = self.alignment.partitions.take(topic_partition) else {
             return Ok(0);
         };
-        let (count, head_ms) = self.decode_run(source, &mut run, now_ms)?;
+        let (count, head_ms) = self.decode_run(topic_partition, &mut run, now_ms)?;
         self.prefetch(0..count);
         for slot in 0..count {
             let record = run.records.get(run.next + slot);
             self.receive(&record, slot, now_ms)?;
         }
         run.next += count;
-        self.alignment.partitions.put_back(source, run, head_ms);
+        self.alignment
+            .partitions
+            .put_back(topic_partition, run, head_ms);
         Ok(count)
     }
 
@@ -174,7 +177,7 @@ impl<B: Broker> Worker<B> {
     /// in the processor's cache although many partitions have a run.
     fn decode_run(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         run: &mut Run,
         now_ms: Option<i64>,
     ) -> Result<(usize, Option<i64>), Failure> {
@@ -188,12 +191,12 @@ impl<B: Broker> Worker<B> {
             let Some(time_ms) = self.time_of(&record, slot, now_ms) else {
                 continue;
             };
-            if self.exceeds_limit(source, time_ms, usize::MAX) {
+            if self.exceeds_limit(topic_partition, time_ms, usize::MAX) {
                 self.decoded_ahead.swap(slot, &mut run.head);
                 run.head_is_decoded = true;
                 return Ok((slot, Some(time_ms)));
             }
-            self.alignment.partitions.reach(source, time_ms);
+            self.alignment.partitions.reach(topic_partition, time_ms);
         }
         Ok((count, None))
     }
@@ -207,35 +210,40 @@ impl<B: Broker> Worker<B> {
         position: usize,
         now_ms: Option<i64>,
     ) -> Result<RecordOutcome, Failure> {
-        let source = record.source;
-        if !matches!(source.topic, Topic::Input(_)) {
+        let topic_partition = record.topic_partition;
+        if !matches!(topic_partition.topic, Topic::Input(_)) {
             self.receive(record, slot, now_ms)?;
             return Ok(RecordOutcome::Processed);
         }
-        if self.alignment.partitions.is_holding(source) {
+        if self.alignment.partitions.is_holding(topic_partition) {
             return Ok(RecordOutcome::Held(i64::MAX));
         }
         let time_ms = self.time_of(record, slot, now_ms);
         if let Some(time_ms) = time_ms
-            && self.exceeds_limit(source, time_ms, position)
+            && self.exceeds_limit(topic_partition, time_ms, position)
         {
             return Ok(RecordOutcome::Held(time_ms));
         }
         self.receive(record, slot, now_ms)?;
         if let Some(time_ms) = time_ms {
-            self.alignment.partitions.reach(source, time_ms);
+            self.alignment.partitions.reach(topic_partition, time_ms);
         }
         Ok(RecordOutcome::Processed)
     }
 
     /// Is the next event of a partition over the limit? Computes the limit again if the event is over the last one.
-    fn exceeds_limit(&mut self, source: TopicPartition, time_ms: i64, position: usize) -> bool {
+    fn exceeds_limit(
+        &mut self,
+        topic_partition: TopicPartition,
+        time_ms: i64,
+        position: usize,
+    ) -> bool {
         if time_ms <= self.alignment.limit_ms
-            || time_ms <= self.alignment.partitions.reached_ms(source)
+            || time_ms <= self.alignment.partitions.reached_ms(topic_partition)
         {
             return false;
         }
-        let limits = self.limits(Some((source, time_ms)), position);
+        let limits = self.limits(Some((topic_partition, time_ms)), position);
         self.alignment.limit_ms = limits.lower_ms();
         !self.alignment.partitions.admits(time_ms, limits)
     }

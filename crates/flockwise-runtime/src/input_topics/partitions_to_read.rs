@@ -15,7 +15,7 @@ impl<B: Broker> Worker<B> {
         task_id: TaskId,
     ) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         self.check_topic_ids(task_id);
-        let inputs = self.input_sources(task_id)?;
+        let inputs = self.input_topic_partitions(task_id)?;
         let Some(running) = self.tasks.get_mut(task_id) else {
             return Ok(Vec::new());
         };
@@ -26,8 +26,9 @@ impl<B: Broker> Worker<B> {
         };
         let mut reads = vec![(TopicPartition::repartition(task_id), repartition_start)];
         let starts = self.tasks.get(task_id).into_iter().flat_map(|running| {
-            let sources = running.inputs.iter();
-            sources.map(|source| (*source, self.start_of(running, *source)))
+            let topic_partitions = running.inputs.iter();
+            topic_partitions
+                .map(|topic_partition| (*topic_partition, self.start_of(running, *topic_partition)))
         });
         reads.extend(starts);
         Ok(reads)
@@ -35,15 +36,15 @@ impl<B: Broker> Worker<B> {
 
     /// The task's position in a partition. Without one, the partition is new to the pipeline, whatever other partitions
     /// of the topic the task has read.
-    fn start_of(&self, running: &RunningTask, source: TopicPartition) -> Start {
-        let Topic::Input(input) = source.topic else {
+    fn start_of(&self, running: &RunningTask, topic_partition: TopicPartition) -> Start {
+        let Topic::Input(input) = topic_partition.topic else {
             return Start::Earliest;
         };
-        let input_partition = (input, source.partition);
+        let input_partition = (input, topic_partition.partition);
         let mut positions = running.task().inputs();
         let position = positions.find(|(known, _)| *known == input_partition);
         position.map_or_else(
-            || self.first_start(input, source.partition),
+            || self.first_start(input, topic_partition.partition),
             |(_, progress)| Start::at(progress.next_offset, progress.leader_epoch),
         )
     }
@@ -62,8 +63,8 @@ impl<B: Broker> Worker<B> {
     /// The input partitions that a task reads: those congruent to its number. A partition that the task has a position
     /// of, or has open, is among them even if a broker with stale metadata omits it: one that is not opened again
     /// after an abort would skip the aborted records.
-    fn input_sources(&mut self, task_id: TaskId) -> Result<Vec<TopicPartition>, Failure> {
-        let mut sources = Vec::new();
+    fn input_topic_partitions(&mut self, task_id: TaskId) -> Result<Vec<TopicPartition>, Failure> {
+        let mut topic_partitions = Vec::new();
         for input in 0..self.pipeline.topics.inputs.len() as u16 {
             let topic = Topic::Input(input);
             let found = self.broker.partitions(topic)?;
@@ -73,14 +74,17 @@ impl<B: Broker> Worker<B> {
                 let positions = positions.map(|(input, _)| TopicPartition::from(input));
                 positions.chain(running.inputs.iter().copied())
             });
-            let known = known.filter(|source| source.topic == topic);
-            let partitions = known.fold(found, |most, source| most.max(source.partition + 1));
+            let known = known.filter(|topic_partition| topic_partition.topic == topic);
+            let partitions = known.fold(found, |most, topic_partition| {
+                most.max(topic_partition.partition + 1)
+            });
             let own =
                 (task_id.0..partitions).step_by(self.pipeline.topics.state_partitions as usize);
-            sources.extend(own.map(|partition| TopicPartition { topic, partition }));
+            topic_partitions.extend(own.map(|partition| TopicPartition { topic, partition }));
         }
-        sources.retain(|source| !self.inputs.recreated.contains(&source.topic));
-        Ok(sources)
+        topic_partitions
+            .retain(|topic_partition| !self.inputs.recreated.contains(&topic_partition.topic));
+        Ok(topic_partitions)
     }
 
     /// Asks for the ids of the input topics.
@@ -142,12 +146,12 @@ impl<B: Broker> Worker<B> {
     pub(crate) fn note_starts(&mut self) -> Result<(), Failure> {
         for (_, running) in self.tasks.iter_mut() {
             let known: Vec<_> = running.task().inputs().map(|(input, _)| input).collect();
-            for source in running.inputs.clone() {
-                let Topic::Input(input) = source.topic else {
+            for topic_partition in running.inputs.clone() {
+                let Topic::Input(input) = topic_partition.topic else {
                     continue;
                 };
-                let input = (input, source.partition);
-                let start = next_offset(&self.broker, &self.alignment, source);
+                let input = (input, topic_partition.partition);
+                let start = next_offset(&self.broker, &self.alignment, topic_partition);
                 if let Some(start) = start.filter(|_| !known.contains(&input)) {
                     running
                         .change(&mut self.transaction)
@@ -175,11 +179,11 @@ impl<B: Broker> Worker<B> {
         if reads.is_empty() {
             return Ok(());
         }
-        for (source, _) in &reads {
-            let topic = self.pipeline.topics.name(source.topic);
+        for (topic_partition, _) in &reads {
+            let topic = self.pipeline.topics.name(topic_partition.topic);
             tracing::info!(
                 topic,
-                partition = source.partition,
+                partition = topic_partition.partition,
                 "the input topic has gained a partition: reading it"
             );
         }
@@ -191,16 +195,18 @@ impl<B: Broker> Worker<B> {
     fn gained(&mut self) -> Result<Vec<(TopicPartition, Start)>, Failure> {
         let mut reads = Vec::new();
         for task_id in self.tasks.ids() {
-            let mut sources = self.input_sources(task_id)?;
+            let mut topic_partitions = self.input_topic_partitions(task_id)?;
             let Some(running) = self.tasks.get_mut(task_id) else {
                 continue;
             };
-            sources.retain(|source| !running.inputs.contains(source));
-            running.inputs.extend(&sources);
+            topic_partitions.retain(|topic_partition| !running.inputs.contains(topic_partition));
+            running.inputs.extend(&topic_partitions);
             let running = self.tasks.get(task_id).into_iter();
             reads.extend(running.flat_map(|running| {
-                let sources = sources.iter();
-                sources.map(|source| (*source, self.start_of(running, *source)))
+                let topic_partitions = topic_partitions.iter();
+                topic_partitions.map(|topic_partition| {
+                    (*topic_partition, self.start_of(running, *topic_partition))
+                })
             }));
         }
         Ok(reads)

@@ -68,7 +68,9 @@ struct Script {
 
 impl Follower for Script {
     fn follow(&mut self, reads: &[(TopicPartition, Option<i64>)]) -> Result<(), Failure> {
-        let reads = reads.iter().map(|(source, from)| (source.partition, *from));
+        let reads = reads
+            .iter()
+            .map(|(topic_partition, from)| (topic_partition.partition, *from));
         self.followed.push(reads.collect());
         Ok(())
     }
@@ -80,7 +82,7 @@ impl Follower for Script {
         }
         for (offset, timestamp_ms, key, value) in self.polls.pop_front().unwrap_or_default() {
             batch.push(Record {
-                source: TopicPartition::changelog(TaskId(1)),
+                topic_partition: TopicPartition::changelog(TaskId(1)),
                 offset,
                 timestamp_ms,
                 key: Some(&key),

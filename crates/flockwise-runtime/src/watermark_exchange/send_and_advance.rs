@@ -76,7 +76,8 @@ impl<B: Broker> Worker<B> {
         let live_ms = live_ms.saturating_sub(self.pipeline.alignment.max_skew_ms);
         let mut watermarks = BTreeMap::new();
         for task in self.tasks.ids() {
-            let selects = |source: TopicPartition| topics.task_of(source.partition) == task;
+            let selects =
+                |topic_partition: TopicPartition| topics.task_of(topic_partition.partition) == task;
             let watermark_ms = self.alignment.watermark_ms(selects, &context);
             let behind = watermark_ms.filter(|watermark_ms| *watermark_ms < live_ms);
             watermarks.insert(task, behind.unwrap_or(CAUGHT_UP));

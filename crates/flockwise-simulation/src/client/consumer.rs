@@ -39,42 +39,44 @@ impl GroupConsumer for SimulatedClient {
 
     fn open(&mut self, reads: &[(TopicPartition, Start)]) -> Result<(), Failure> {
         let state = self.shared.borrow();
-        for &(source, start) in reads {
-            let known = self.generations.get(&source.topic).copied();
-            let opened = FetchPosition::open(&state, source, start, known)?;
-            self.reads.retain(|read| read.source != source);
+        for &(topic_partition, start) in reads {
+            let known = self.generations.get(&topic_partition.topic).copied();
+            let opened = FetchPosition::open(&state, topic_partition, start, known)?;
+            self.reads
+                .retain(|read| read.topic_partition != topic_partition);
             self.reads.push(opened);
         }
         self.is_open = true;
         Ok(())
     }
 
-    fn close(&mut self, sources: &[TopicPartition]) -> Result<(), Failure> {
-        self.reads.retain(|read| !sources.contains(&read.source));
+    fn close(&mut self, topic_partitions: &[TopicPartition]) -> Result<(), Failure> {
+        self.reads
+            .retain(|read| !topic_partitions.contains(&read.topic_partition));
         let mut state = self.shared.borrow();
         state.producers.require_unfenced(&self.member, self.epoch)?;
-        state.group.hand_over(&self.member, sources);
+        state.group.hand_over(&self.member, topic_partitions);
         Ok(())
     }
 
     /// Ignored: the order of records is drawn at random.
-    fn report_progress(&mut self, _source: TopicPartition, _event_time_ms: i64) {}
+    fn report_progress(&mut self, _topic_partition: TopicPartition, _event_time_ms: i64) {}
 
-    fn pause(&mut self, sources: &[TopicPartition]) {
+    fn pause(&mut self, topic_partitions: &[TopicPartition]) {
         for read in &mut self.reads {
-            read.is_paused = sources.contains(&read.source);
+            read.is_paused = topic_partitions.contains(&read.topic_partition);
         }
     }
 
-    fn position(&self, source: TopicPartition) -> Option<i64> {
-        let read = self.read(source)?;
+    fn position(&self, topic_partition: TopicPartition) -> Option<i64> {
+        let read = self.read(topic_partition)?;
         self.shared.borrow().position(read)
     }
 
-    fn leader_epoch(&self, source: TopicPartition) -> Option<i32> {
-        let read = self.read(source)?;
+    fn leader_epoch(&self, topic_partition: TopicPartition) -> Option<i32> {
+        let read = self.read(topic_partition)?;
         let state = self.shared.borrow();
-        let log = state.log(source);
+        let log = state.log(topic_partition);
         let is_known = read.generation == log.generation && !read.is_halted && !read.is_cut(log);
         // A position also passes offsets that have no readable record. They have an epoch too.
         let passed = is_known.then(|| log.epochs.before(log.next_readable(read.next)));
@@ -88,10 +90,10 @@ impl GroupConsumer for SimulatedClient {
         Some(member.round)
     }
 
-    fn lag(&self, source: TopicPartition) -> Option<u64> {
-        let read = self.read(source)?;
+    fn lag(&self, topic_partition: TopicPartition) -> Option<u64> {
+        let read = self.read(topic_partition)?;
         let state = self.shared.borrow();
-        let log = state.log(source);
+        let log = state.log(topic_partition);
         // Offsets that have no readable record do not count.
         let next = log.next_readable(read.next);
         let is_there = log.generation == read.generation;
@@ -100,7 +102,7 @@ impl GroupConsumer for SimulatedClient {
 
     fn halted(&self) -> Vec<TopicPartition> {
         let halted = self.reads.iter().filter(|read| read.is_halted);
-        halted.map(|read| read.source).collect()
+        halted.map(|read| read.topic_partition).collect()
     }
 
     fn skips_lost_records(&self) -> bool {

@@ -10,12 +10,12 @@ use crate::partition_log::polled;
 impl TopicReader for SimulatedClient {
     fn replay(
         &mut self,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         from: Option<i64>,
         each: &mut dyn FnMut(Record<'_>),
     ) -> Result<Replayed, Failure> {
         let state = self.shared.call();
-        let log = state.find(source)?;
+        let log = state.find(topic_partition)?;
         let from = from.unwrap_or(log.start);
         if !(log.start..=log.end).contains(&from) {
             return Ok(Replayed::Gone);
@@ -24,7 +24,7 @@ impl TopicReader for SimulatedClient {
         let is_whole = end >= log.end;
         let mut batch = Batch::default();
         for record in log.readable(from) {
-            batch.push(polled(source, record));
+            batch.push(polled(topic_partition, record));
         }
         drop(state);
         batch.records().for_each(each);
@@ -34,9 +34,11 @@ impl TopicReader for SimulatedClient {
         })
     }
 
-    fn end_offsets(&mut self, sources: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
+    fn end_offsets(&mut self, topic_partitions: &[TopicPartition]) -> Result<Vec<i64>, Failure> {
         let state = self.shared.call();
-        let ends = sources.iter().map(|source| Ok(state.find(*source)?.end));
+        let ends = topic_partitions
+            .iter()
+            .map(|topic_partition| Ok(state.find(*topic_partition)?.end));
         ends.collect()
     }
 

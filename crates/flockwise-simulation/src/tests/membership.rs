@@ -29,12 +29,12 @@ fn who_is_silent_for_too_long_is_put_out() {
     seconds(&clock, 6);
     assert_eq!(poll(&mut one), WorkerEvent::Idle);
     seconds(&clock, 6);
-    let WorkerEvent::Revoked(sources) = poll(&mut one) else {
+    let WorkerEvent::Revoked(topic_partitions) = poll(&mut one) else {
         panic!("expected a revocation");
     };
-    one.close(&sources).unwrap();
-    let WorkerEvent::Assigned(sources) = poll(&mut one) else {
+    one.close(&topic_partitions).unwrap();
+    let WorkerEvent::Assigned(topic_partitions) = poll(&mut one) else {
         panic!("expected an assignment: the group waits for no member");
     };
-    assert_eq!(sources.len(), 3);
+    assert_eq!(topic_partitions.len(), 3);
 }

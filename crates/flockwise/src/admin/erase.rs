@@ -67,12 +67,12 @@ fn owner(record: &PipelineRecord, customer_id: &str) -> Result<TaskId, Failed> {
 /// Waits until the group has committed the record. It does so in the transaction that has the record's effects.
 fn await_applied(
     client: &KafkaTopicClient,
-    (source, offset): (TopicPartition, i64),
+    (topic_partition, offset): (TopicPartition, i64),
     wait: Duration,
 ) -> Result<bool, Failed> {
     let start = Instant::now();
     while start.elapsed() < wait {
-        if client.committed(source).map_err(failed)? > Some(offset) {
+        if client.committed(topic_partition).map_err(failed)? > Some(offset) {
             return Ok(true);
         }
         thread::sleep(STEP);

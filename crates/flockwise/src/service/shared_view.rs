@@ -69,7 +69,7 @@ impl SharedView {
             self.update(|view| {
                 let mut records = batch.records();
                 records.try_for_each(|record| {
-                    view.apply(record.source.topic, record.key, record.value)
+                    view.apply(record.topic_partition.topic, record.key, record.value)
                 })
             })
             .map_err(|error| Failure::Config(error.to_string()))?;

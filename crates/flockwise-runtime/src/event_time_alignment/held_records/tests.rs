@@ -10,7 +10,7 @@ const SKEW_MS: i64 = 1_000;
 const DECODED_AT_ONCE: usize = 3;
 const IDLE: Duration = Duration::from_secs(30);
 
-fn source(partition: u32) -> TopicPartition {
+fn topic_partition(partition: u32) -> TopicPartition {
     TopicPartition {
         topic: Topic::Input(0),
         partition,
@@ -30,9 +30,9 @@ struct World {
 }
 
 impl AlignmentContext for World {
-    fn has_unread(&self, source: TopicPartition) -> bool {
+    fn has_unread(&self, topic_partition: TopicPartition) -> bool {
         self.unread_queries.set(self.unread_queries.get() + 1);
-        let partition = source.partition as usize;
+        let partition = topic_partition.partition as usize;
         self.polled_to[partition] < self.times[partition].len()
     }
 
@@ -63,7 +63,7 @@ impl World {
             idle_timeout: IDLE,
         });
         (0..self.times.len())
-            .for_each(|partition| aligned.open(source(partition as u32), i64::MIN));
+            .for_each(|partition| aligned.open(topic_partition(partition as u32), i64::MIN));
         aligned
     }
 
@@ -73,7 +73,7 @@ impl World {
         let end = self.times[partition].len().min(first + limit);
         for offset in first..end {
             batch.push(Record {
-                source: source(partition as u32),
+                topic_partition: topic_partition(partition as u32),
                 offset: offset as i64,
                 timestamp_ms: self.times[partition][offset],
                 key: None,
@@ -85,9 +85,9 @@ impl World {
     }
 
     fn process(&mut self, aligned: &mut AlignedPartitions, record: &Record<'_>) {
-        let partition = record.source.partition as usize;
+        let partition = record.topic_partition.partition as usize;
         self.processed.push((partition, record.offset as usize));
-        aligned.reach(record.source, record.timestamp_ms);
+        aligned.reach(record.topic_partition, record.timestamp_ms);
     }
 
     /// Processes a batch as the worker does.
@@ -95,11 +95,11 @@ impl World {
         aligned.polled();
         aligned.begin(batch);
         for (position, record) in batch.records().enumerate() {
-            if aligned.is_holding(record.source) {
+            if aligned.is_holding(record.topic_partition) {
                 aligned.hold(record, None);
                 continue;
             }
-            let next = (record.source, record.timestamp_ms);
+            let next = (record.topic_partition, record.timestamp_ms);
             let limits = aligned.limits(Some(next), position, self);
             if aligned.admits(record.timestamp_ms, limits) {
                 self.process(aligned, &record);
@@ -113,12 +113,12 @@ impl World {
     /// Releases held records as the worker does.
     fn release(&mut self, aligned: &mut AlignedPartitions) {
         let mut limits = aligned.limits(None, usize::MAX, self);
-        while let Some(source) = aligned.releasable(limits) {
-            let (mut run, mut head_ms) = (aligned.take(source).unwrap(), None);
+        while let Some(topic_partition) = aligned.releasable(limits) {
+            let (mut run, mut head_ms) = (aligned.take(topic_partition).unwrap(), None);
             let end = run.records.len().min(run.next + DECODED_AT_ONCE);
             while run.next < end {
                 let record = run.records.get(run.next);
-                let next = (source, record.timestamp_ms);
+                let next = (topic_partition, record.timestamp_ms);
                 limits = aligned.limits(Some(next), usize::MAX, self);
                 if !aligned.admits(record.timestamp_ms, limits) {
                     head_ms = Some(record.timestamp_ms);
@@ -127,7 +127,7 @@ impl World {
                 self.process(aligned, &record);
                 run.next += 1;
             }
-            aligned.put_back(source, run, head_ms);
+            aligned.put_back(topic_partition, run, head_ms);
             limits = aligned.limits(None, usize::MAX, self);
         }
     }
@@ -191,7 +191,7 @@ fn partitions_of_any_density_are_processed_whole_in_order_and_within_the_skew() 
             let mut batch = Batch::default();
             aligned.divert(&mut batch);
             for partition in 0..world.times.len() {
-                if dice.below(3) > 0 && aligned.held(source(partition as u32)) == 0 {
+                if dice.below(3) > 0 && aligned.held(topic_partition(partition as u32)) == 0 {
                     world.poll(partition, 1 + dice.below(25) as usize, &mut batch);
                 }
             }
@@ -223,7 +223,7 @@ fn a_partition_that_gives_nothing_holds_others_back_until_the_timeout() {
         world.processed.is_empty(),
         "the next event time of partition 0 is unknown"
     );
-    assert_eq!(aligned.held_back_by(&world), Some(source(0)));
+    assert_eq!(aligned.held_back_by(&world), Some(topic_partition(0)));
     world.clock.advance(IDLE);
     world.release(&mut aligned);
     assert_eq!(world.processed, [(1, 0)]);
@@ -313,12 +313,15 @@ fn what_is_opened_again_is_read_again() {
     let mut batch = Batch::default();
     world.poll(1, 1, &mut batch);
     world.process_batch(&mut aligned, &batch);
-    assert_eq!(aligned.held(source(1)), 1);
-    aligned.open(source(1), 3);
+    assert_eq!(aligned.held(topic_partition(1)), 1);
+    aligned.open(topic_partition(1), 3);
     assert_eq!(
-        (aligned.held(source(1)), aligned.reached_ms(source(1))),
+        (
+            aligned.held(topic_partition(1)),
+            aligned.reached_ms(topic_partition(1))
+        ),
         (0, 3)
     );
-    aligned.close(&[source(0), source(1)]);
+    aligned.close(&[topic_partition(0), topic_partition(1)]);
     assert_eq!(aligned.limits(None, 0, &world).own_ms, i64::MAX);
 }
