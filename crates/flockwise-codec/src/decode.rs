@@ -1,24 +1,20 @@
 //! Decodes a record's bytes to an [`Event`].
 
-use std::ops::Range;
+mod identify;
+mod json;
 
-use flockwise_core::event::{Event, hash};
+use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
-use flockwise_json::{Number, explain, scan};
 
-use crate::event_sink::{Identity, IdentityValue, Sink};
+use self::json::fill_from_json;
 use crate::format::Format;
-use crate::projection::{Field, LARGEST_NUMBER, Node, Projection};
-use crate::time::parse_time;
+use crate::projection::{LARGEST_NUMBER, Projection};
 
 /// The longest customer id that is accepted, in bytes.
 pub const LONGEST_CUSTOMER_ID: usize = 1024;
 
 /// The largest event that is accepted, in bytes.
 pub const LARGEST_EVENT: usize = 3 << 20;
-
-/// How many characters of each end of a long error a detail quotes.
-const LONGEST_QUOTE: usize = 100;
 
 /// Decodes the events of one input.
 #[derive(Clone, Debug)]
@@ -137,12 +133,7 @@ impl Decoder {
             return reject(Reason::TooLarge, detail);
         }
         event.clear(self.projection.slots);
-        // Checking the whole document at once is several times cheaper than checking each text.
-        let document = std::str::from_utf8(bytes)
-            .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
-        let mut sink = Sink::new(event, document);
-        scan(&self.projection.root, document, &mut sink)
-            .or_else(|_| reject_json(&self.projection.root, document))?;
+        let sink = fill_from_json(&self.projection.root, bytes, event)?;
         if let Some(index) = sink.out_of_range {
             let pointer = &plan.pointers()[index];
             return reject(
@@ -153,148 +144,4 @@ impl Decoder {
         let fields = sink.fields;
         self.identify(plan, event, &fields)
     }
-
-    fn identify(
-        &self,
-        plan: &Plan,
-        event: &mut Event,
-        fields: &[Option<Identity>; Field::COUNT],
-    ) -> Result<(), Reject> {
-        let field = |field: Field| fields[field as usize].as_ref().map(|found| &found.value);
-        let required = |wanted: Field| field(wanted).ok_or_else(|| self.missing(wanted));
-        let customer_id = text(event, Field::CustomerId, required(Field::CustomerId)?)?;
-        let length = customer_id.len();
-        if length == 0 || length > LONGEST_CUSTOMER_ID {
-            return reject(
-                Reason::WrongType,
-                format!("customer_id has {length} bytes: 1 to {LONGEST_CUSTOMER_ID} are allowed"),
-            );
-        }
-        let name = text(event, Field::Event, required(Field::Event)?)?;
-        event.time_ms = time_ms(event, required(Field::Time)?)?;
-        event.id = optional_hash(event, Field::EventId, field(Field::EventId))?;
-        event.order = optional_hash(event, Field::OrderId, field(Field::OrderId))?;
-        event.name = plan.name(event.text(&name));
-        event.name_hash = hash(event.text(&name).as_bytes());
-        event.set_customer_id(customer_id);
-        Ok(())
-    }
-
-    fn missing(&self, field: Field) -> Reject {
-        let pointers = match field {
-            Field::CustomerId => &self.format.customer_id,
-            Field::Event => &self.format.event,
-            Field::Time => &self.format.time,
-            Field::EventId => &self.format.event_id,
-            Field::OrderId => &self.format.order_id,
-        };
-        let places: Vec<String> = pointers.iter().map(ToString::to_string).collect();
-        let expected = places.join(" or ");
-        let detail = format!(
-            "no {}: expected at {expected} in format {}",
-            field.name(),
-            self.format.name
-        );
-        Reject {
-            reason: Reason::MissingField,
-            detail,
-        }
-    }
-}
-
-/// Makes a [`Reject`] of the scan's refusal. Shortens the error, which may quote a long text: the detail goes
-/// into a header.
-#[cold]
-fn reject_json(root: &Node, text: &str) -> Result<(), Reject> {
-    let error = explain(root, text).map_or_else(|error| error.to_string(), |()| String::new());
-    if error.starts_with("number out of range") {
-        return reject(
-            Reason::NumberOutOfRange,
-            format!("a {error}: it does not fit into a 64-bit float"),
-        );
-    }
-    let count = error.chars().count();
-    let mut shown: String = error.chars().take(LONGEST_QUOTE).collect();
-    if count > LONGEST_QUOTE {
-        let end: String = error.chars().skip(count - LONGEST_QUOTE).collect();
-        shown = format!("{shown} … {end}");
-    }
-    reject(Reason::NotJson, format!("not one JSON object: {shown}"))
-}
-
-/// Where the event keeps a field's text. An integer is converted to text.
-fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<u32>, Reject> {
-    let found = match value {
-        IdentityValue::Text(range) => return Ok(range.clone()),
-        IdentityValue::Number(_) if field == Field::Event => "a number",
-        IdentityValue::Number(Number::Natural(number)) => {
-            return Ok(event.keep(&number.to_string()));
-        }
-        IdentityValue::Number(Number::Negative(number)) => {
-            return Ok(event.keep(&number.to_string()));
-        }
-        IdentityValue::Number(Number::Float(_)) => "a number that is not a 64-bit integer",
-        IdentityValue::Other(kind) => kind,
-    };
-    let expected = if field == Field::Event {
-        "text"
-    } else {
-        "text or an integer"
-    };
-    reject(
-        Reason::WrongType,
-        format!("{} is {found}: {expected} was expected", field.name()),
-    )
-}
-
-fn optional_hash(
-    event: &mut Event,
-    field: Field,
-    value: Option<&IdentityValue>,
-) -> Result<Option<u64>, Reject> {
-    let Some(value) = value else { return Ok(None) };
-    let range = text(event, field, value)?;
-    Ok(Some(hash(event.text(&range).as_bytes())))
-}
-
-/// RFC 3339, or epoch seconds below 1e11, milliseconds below 1e14, microseconds from there on.
-fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
-    match value {
-        IdentityValue::Text(range) => {
-            let text = event.text(range);
-            parse_time(text).ok_or_else(|| {
-                let shown: String = text.chars().take(40).collect();
-                let detail = format!(
-                    "time `{shown}` is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z"
-                );
-                Reject {
-                    reason: Reason::BadTime,
-                    detail,
-                }
-            })
-        }
-        IdentityValue::Number(number) => epoch_ms(number.nearest()),
-        IdentityValue::Other(kind) => reject(
-            Reason::WrongType,
-            format!("time is {kind}: RFC 3339 text or an epoch time was expected"),
-        ),
-    }
-}
-
-fn epoch_ms(number: f64) -> Result<i64, Reject> {
-    let ms = match number.abs() {
-        // The f64 may lie just below the fraction that was written; without the correction, `floor` would
-        // lose a millisecond.
-        size if size < 1e11 && number.fract() != 0.0 => number * 1e3 + size * 1e3 * f64::EPSILON,
-        size if size < 1e11 => number * 1e3,
-        size if size < 1e14 => number,
-        size if size < 1e17 => number / 1e3,
-        _ => {
-            return reject(
-                Reason::BadTime,
-                format!("time {number:e} is not in epoch s, ms or µs"),
-            );
-        }
-    };
-    Ok(ms.floor() as i64)
 }

@@ -1,0 +1,142 @@
+//! Who, what and when: an event's identity and time from the values of its fields.
+
+use std::ops::Range;
+
+use flockwise_core::event::{Event, hash};
+use flockwise_core::plan::Plan;
+use flockwise_json::Number;
+
+use super::{Decoder, LONGEST_CUSTOMER_ID, Reason, Reject, reject};
+use crate::event_sink::{Identity, IdentityValue};
+use crate::projection::Field;
+use crate::time::parse_time;
+
+impl Decoder {
+    /// Sets the event's identity and time from the values of its fields, whatever the encoding was.
+    ///
+    /// # Errors
+    /// If a required field is missing, or a value has the wrong type or length.
+    pub(super) fn identify(
+        &self,
+        plan: &Plan,
+        event: &mut Event,
+        fields: &[Option<Identity>; Field::COUNT],
+    ) -> Result<(), Reject> {
+        let field = |field: Field| fields[field as usize].as_ref().map(|found| &found.value);
+        let required = |wanted: Field| field(wanted).ok_or_else(|| self.missing(wanted));
+        let customer_id = text(event, Field::CustomerId, required(Field::CustomerId)?)?;
+        let length = customer_id.len();
+        if length == 0 || length > LONGEST_CUSTOMER_ID {
+            return reject(
+                Reason::WrongType,
+                format!("customer_id has {length} bytes: 1 to {LONGEST_CUSTOMER_ID} are allowed"),
+            );
+        }
+        let name = text(event, Field::Event, required(Field::Event)?)?;
+        event.time_ms = time_ms(event, required(Field::Time)?)?;
+        event.id = optional_hash(event, Field::EventId, field(Field::EventId))?;
+        event.order = optional_hash(event, Field::OrderId, field(Field::OrderId))?;
+        event.name = plan.name(event.text(&name));
+        event.name_hash = hash(event.text(&name).as_bytes());
+        event.set_customer_id(customer_id);
+        Ok(())
+    }
+
+    fn missing(&self, field: Field) -> Reject {
+        let pointers = match field {
+            Field::CustomerId => &self.format.customer_id,
+            Field::Event => &self.format.event,
+            Field::Time => &self.format.time,
+            Field::EventId => &self.format.event_id,
+            Field::OrderId => &self.format.order_id,
+        };
+        let places: Vec<String> = pointers.iter().map(ToString::to_string).collect();
+        let expected = places.join(" or ");
+        let detail = format!(
+            "no {}: expected at {expected} in format {}",
+            field.name(),
+            self.format.name
+        );
+        Reject {
+            reason: Reason::MissingField,
+            detail,
+        }
+    }
+}
+
+/// Where the event keeps a field's text. An integer is converted to text.
+fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<u32>, Reject> {
+    let found = match value {
+        IdentityValue::Text(range) => return Ok(range.clone()),
+        IdentityValue::Number(_) if field == Field::Event => "a number",
+        IdentityValue::Number(Number::Natural(number)) => {
+            return Ok(event.keep(&number.to_string()));
+        }
+        IdentityValue::Number(Number::Negative(number)) => {
+            return Ok(event.keep(&number.to_string()));
+        }
+        IdentityValue::Number(Number::Float(_)) => "a number that is not a 64-bit integer",
+        IdentityValue::Other(kind) => kind,
+    };
+    let expected = if field == Field::Event {
+        "text"
+    } else {
+        "text or an integer"
+    };
+    reject(
+        Reason::WrongType,
+        format!("{} is {found}: {expected} was expected", field.name()),
+    )
+}
+
+fn optional_hash(
+    event: &mut Event,
+    field: Field,
+    value: Option<&IdentityValue>,
+) -> Result<Option<u64>, Reject> {
+    let Some(value) = value else { return Ok(None) };
+    let range = text(event, field, value)?;
+    Ok(Some(hash(event.text(&range).as_bytes())))
+}
+
+/// RFC 3339, or epoch seconds below 1e11, milliseconds below 1e14, microseconds from there on.
+fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
+    match value {
+        IdentityValue::Text(range) => {
+            let text = event.text(range);
+            parse_time(text).ok_or_else(|| {
+                let shown: String = text.chars().take(40).collect();
+                let detail = format!(
+                    "time `{shown}` is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z"
+                );
+                Reject {
+                    reason: Reason::BadTime,
+                    detail,
+                }
+            })
+        }
+        IdentityValue::Number(number) => epoch_ms(number.nearest()),
+        IdentityValue::Other(kind) => reject(
+            Reason::WrongType,
+            format!("time is {kind}: RFC 3339 text or an epoch time was expected"),
+        ),
+    }
+}
+
+fn epoch_ms(number: f64) -> Result<i64, Reject> {
+    let ms = match number.abs() {
+        // The f64 may lie just below the fraction that was written; without the correction, `floor` would
+        // lose a millisecond.
+        size if size < 1e11 && number.fract() != 0.0 => number * 1e3 + size * 1e3 * f64::EPSILON,
+        size if size < 1e11 => number * 1e3,
+        size if size < 1e14 => number,
+        size if size < 1e17 => number / 1e3,
+        _ => {
+            return reject(
+                Reason::BadTime,
+                format!("time {number:e} is not in epoch s, ms or µs"),
+            );
+        }
+    };
+    Ok(ms.floor() as i64)
+}
