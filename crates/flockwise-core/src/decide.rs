@@ -326,6 +326,39 @@ mod tests {
     }
 
     #[test]
+    fn patience_ends_where_staying_has_cost_just_as_much() {
+        let policy = DecisionPolicy {
+            patience: 0.4375,
+            ..NOTHING
+        };
+        check(policy, "2 0.75 1 24", "behaviour");
+    }
+
+    #[test]
+    fn without_patience_a_candidate_costs_nothing() {
+        let policy = DecisionPolicy {
+            dwell: 2,
+            ..NOTHING
+        };
+        let mut standing = Standing {
+            segment: Some(1),
+            ..Standing::NEW
+        };
+        let scoring = Scoring {
+            nearest: 2,
+            distance: 0.5,
+            distance_from: Some(1.0),
+            variance: 1.0,
+            waited_ms: 1,
+            at_ms: 1,
+            cause: Cause::Behaviour,
+        };
+        decide(&policy, &mut standing, &scoring);
+        let candidate = standing.candidate.unwrap();
+        assert_eq!((candidate.cost, candidate.price), (0.0, 0.0));
+    }
+
+    #[test]
     fn patience_begins_anew_where_the_customer_is_back() {
         check(
             PATIENT,

@@ -271,6 +271,9 @@ impl SweepSchedule {
 }
 
 #[cfg(test)]
+mod naive;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::hash;

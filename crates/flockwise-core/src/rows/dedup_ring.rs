@@ -169,7 +169,8 @@ mod tests {
                 if index % turns == 0 {
                     // The bound changes only with a restart, which puts the oldest entry first.
                     let kept = ring.halves(&blocks, ORDER).concat();
-                    let restored = Ring::fill([&kept, &[]], ORDER, &mut blocks);
+                    let (older, newer) = kept.split_at(kept.len() / 4 * ORDER);
+                    let restored = Ring::fill([older, newer], ORDER, &mut blocks);
                     std::mem::replace(&mut ring, restored).give_back(&mut blocks, ORDER);
                 }
                 let entry = [order, index as u64];
@@ -190,5 +191,78 @@ mod tests {
                 prop_assert_eq!(kept, naive.iter().flatten().copied().collect::<Vec<_>>());
             }
         }
+    }
+
+    /// Pushes orders with these keys. Blocks that a commit would free are freed at once. Returns the keys for which
+    /// the ring moved to another block.
+    fn push_all(
+        ring: &mut Ring,
+        keys: std::ops::Range<u64>,
+        bound: usize,
+        is_new: bool,
+        blocks: &mut BuddyAllocator,
+    ) -> Vec<u64> {
+        let (mut overwritten, mut released) = (Vec::new(), Vec::new());
+        let mut room = Room {
+            blocks,
+            bound,
+            is_new,
+            overwritten: &mut overwritten,
+            released: &mut released,
+        };
+        let moved = keys
+            .filter(|key| ring.push(&[*key, 0], &mut room))
+            .collect();
+        for (block, words) in released {
+            blocks.give_back(block, words as usize);
+        }
+        moved
+    }
+
+    fn keys(ring: Ring, blocks: &BuddyAllocator) -> Vec<u64> {
+        let words = ring.halves(blocks, ORDER).concat();
+        words.into_iter().step_by(ORDER).collect()
+    }
+
+    #[test]
+    fn a_ring_moves_only_when_its_block_is_full() {
+        let (mut blocks, mut ring) = (BuddyAllocator::default(), Ring::default());
+        let moved = push_all(&mut ring, 0..100, 32, true, &mut blocks);
+        // To blocks of 2, 4, 8, 16, 32 and 64 words.
+        assert_eq!(moved, [0, 1, 2, 4, 8, 16]);
+    }
+
+    #[test]
+    fn what_a_ring_gives_back_is_used_again() {
+        for is_new in [false, true] {
+            let mut blocks = BuddyAllocator::default();
+            let mut round = |bound| {
+                let mut ring = Ring::default();
+                push_all(&mut ring, 0..40, 32, is_new, &mut blocks);
+                push_all(&mut ring, 40..50, bound, is_new, &mut blocks);
+                ring.give_back(&mut blocks, ORDER);
+                blocks.bytes()
+            };
+            let first = round(4);
+            let most = (0..1000).map(|_| round(4)).max();
+            assert_eq!(most, Some(first), "taken in this transaction: {is_new}");
+        }
+    }
+
+    #[test]
+    fn a_smaller_bound_keeps_the_newest_of_a_ring_that_has_turned() {
+        let (mut blocks, mut ring) = (BuddyAllocator::default(), Ring::default());
+        push_all(&mut ring, 0..11, 8, true, &mut blocks);
+        push_all(&mut ring, 11..12, 3, true, &mut blocks);
+        assert_eq!(keys(ring, &blocks), [9, 10, 11]);
+    }
+
+    #[test]
+    fn a_ring_is_filled_with_the_newest_of_too_many() {
+        let mut blocks = BuddyAllocator::default();
+        let end = MAX_REMEMBERED as u64 + 3;
+        let words: Vec<u64> = (0..end).flat_map(|key| [key, 0]).collect();
+        let ring = Ring::fill([&words, &[]], ORDER, &mut blocks);
+        assert!(keys(ring, &blocks).into_iter().eq(3..end));
     }
 }

@@ -8,11 +8,11 @@ mod random;
 use std::collections::BTreeMap;
 
 use flockwise_core::aggregate::{NEVER_MS, empty, evaluate, observe};
-use flockwise_core::feature::Feature;
+use flockwise_core::feature::{Aggregate, Feature};
 use flockwise_core::plan::Plan;
 use proptest::prelude::*;
 
-use document::{Document, event};
+use document::{Document, Value, event};
 use random::{DAY_MS, HOUR_MS, documents, feature, plain};
 
 /// A row that has seen documents in some order.
@@ -162,4 +162,19 @@ fn a_long_silence_leaves_numbers_and_no_customer_without_one() {
             assert_eq!(*value, expected, "{feature:?}");
         }
     }
+}
+
+/// Columns are written to the changelog, so an event that a feature does not count must not change them.
+#[test]
+fn an_event_without_numbers_leaves_the_sums_as_they_are() {
+    let is_of_numbers =
+        |feature: &Feature| matches!(feature.aggregate, Aggregate::Sum | Aggregate::Mean);
+    let features: Vec<Feature> = plain().into_iter().filter(is_of_numbers).collect();
+    let plan = Plan::compile(&features);
+    let silent = Document {
+        x: Value::Absent,
+        ..Document::at(DAY_MS)
+    };
+    let seen = observe_all(&plan, &[silent], &[0]);
+    assert_eq!(seen.columns, empty(&plan));
 }
