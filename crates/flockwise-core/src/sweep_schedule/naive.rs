@@ -104,7 +104,14 @@ fn check(schedule: &SweepSchedule, naive: &Naive, now_ms: i64) -> Result<(), Tes
             let to = slot(to_ms);
             prop_assert_eq!(schedule.due_before_ms(hash, to_ms), unswept(last(own, to)));
             let turns = (naive.position + 1..=to).filter(|slot| is_of(*slot, own));
-            prop_assert!(schedule.turns(hash, to_ms).eq(turns));
+            let turns: Vec<i64> = turns.collect();
+            prop_assert!(schedule.turns(hash, to_ms).eq(turns.iter().copied()));
+            // Each turn comes after the one before it, and the first after the last one that was swept.
+            let mut before = swept;
+            for turn in turns {
+                prop_assert_eq!(schedule.since_last_turn_ms(turn), ms(turn - before));
+                before = turn;
+            }
         }
     }
     Ok(())
@@ -153,5 +160,22 @@ proptest! {
             }
             check(&schedule, &naive, now_ms)?;
         }
+    }
+}
+
+#[test]
+fn a_slot_has_room_for_an_eighth_more() {
+    let mut schedule = SweepSchedule::with_slots(PERIOD * SLOT_MS, PERIOD);
+    for row in 0..2000 {
+        schedule.enter(row, u64::from(row));
+        let slots = &schedule.slots;
+        assert!(
+            slots
+                .iter()
+                .all(|rows| rows.capacity() <= rows.len() + rows.len() / 8 + 4)
+        );
+        let entries: usize = slots.iter().map(Vec::capacity).sum();
+        let bytes = entries * size_of::<u32>() + slots.capacity() * size_of::<Vec<u32>>();
+        assert_eq!(schedule.bytes(), bytes);
     }
 }
