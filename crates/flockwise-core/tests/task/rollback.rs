@@ -21,6 +21,9 @@ proptest! {
         let (mut life, mut twin) = (Life::new(&settings, sweeping), Life::new(&settings, sweeping));
         for (turns, is_aborted, is_kept) in &transactions {
             turns.iter().for_each(|turn| life.turn(turn));
+            prop_assert_eq!(life.task.has_expired(), life.task.expired().next().is_some());
+            let rows = life.task.rows();
+            prop_assert_eq!(rows.has_touched(), rows.touched().next().is_some());
             if *is_aborted {
                 life.task.roll_back();
                 life.forget_turns_since(&twin);
