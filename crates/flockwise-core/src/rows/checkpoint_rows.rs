@@ -77,3 +77,23 @@ fn shrink<T>(waiting: &mut VecDeque<T>) {
         waiting.shrink_to(2 * waiting.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_gives_memory_back_once_it_is_mostly_empty() {
+        let room = |capacity: usize, waiting: usize| {
+            let mut list = VecDeque::with_capacity(capacity);
+            list.resize(waiting, 0_u8);
+            shrink(&mut list);
+            assert_eq!(list.len(), waiting);
+            list.capacity()
+        };
+        assert_eq!(room(1024, 0), 1024);
+        assert_eq!(room(1025, 0), 0);
+        assert_eq!(room(4096, 512), 4096);
+        assert_eq!(room(4096, 511), 2 * 511);
+    }
+}

@@ -28,3 +28,17 @@ impl DirtyRows {
         self.rows.capacity() * size_of::<u32>() + self.gone.capacity() * size_of::<IdSlot>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_lists_count_as_memory() {
+        let waiting = DirtyRows {
+            rows: VecDeque::with_capacity(3),
+            gone: VecDeque::with_capacity(5),
+        };
+        assert_eq!(waiting.bytes(), 3 * 4 + 5 * size_of::<IdSlot>());
+    }
+}

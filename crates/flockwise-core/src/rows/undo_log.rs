@@ -67,3 +67,49 @@ pub(super) fn empty<T>(entries: &mut Vec<T>) {
 pub(super) fn bytes<T>(entries: &Vec<T>) -> usize {
     entries.capacity() * size_of::<T>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::id_arena::IdSlot;
+    use super::*;
+
+    #[test]
+    fn a_log_is_empty_without_changed_and_without_moved_rows() {
+        let (mut changed, mut moved) = (UndoLog::default(), UndoLog::default());
+        assert!(changed.is_empty());
+        let head = RowHeader::new(0, IdSlot::default(), 0);
+        changed.heads.push((0, head));
+        moved.moves.push(ScheduleChange::Went { row: 0 });
+        assert!(!changed.is_empty() && !moved.is_empty());
+    }
+
+    #[test]
+    fn a_vector_keeps_the_room_that_transactions_use() {
+        let room = |capacity: usize, used: usize| {
+            let mut entries = Vec::with_capacity(capacity);
+            entries.resize(used, 0_u8);
+            empty(&mut entries);
+            assert!(entries.is_empty());
+            entries.capacity()
+        };
+        assert_eq!(room(8 * 1024, 0), 8 * 1024);
+        assert_eq!(room(8 * 1024 + 1, 0), 2 * 1024);
+        assert_eq!(room(16_000, 2000), 16_000);
+        assert_eq!(room(16_001, 2000), 4000);
+    }
+
+    #[test]
+    fn a_log_tells_the_bytes_of_all_its_vectors() {
+        let log = UndoLog {
+            heads: Vec::with_capacity(1),
+            columns_of: Vec::with_capacity(2),
+            columns: Vec::with_capacity(3),
+            overwritten: Vec::with_capacity(4),
+            released: Vec::with_capacity(5),
+            moves: Vec::with_capacity(6),
+        };
+        let heads = size_of::<(u32, RowHeader)>();
+        let moves = 6 * size_of::<ScheduleChange>();
+        assert_eq!(log.bytes(), heads + 2 * 4 + 3 * 8 + 4 * 16 + 5 * 8 + moves);
+    }
+}
