@@ -2,11 +2,15 @@
 
 mod identify;
 mod json;
+mod reject;
 
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 
+pub use self::reject::{Reason, Reject};
+
 use self::json::fill_from_json;
+use self::reject::reject;
 use crate::format::Format;
 use crate::projection::{LARGEST_NUMBER, Projection};
 
@@ -21,81 +25,6 @@ pub const LARGEST_EVENT: usize = 3 << 20;
 pub struct Decoder {
     projection: Projection,
     format: Format,
-}
-
-/// Why bytes are not an event. The dead letter carries it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct Reject {
-    /// The kind of failure, for headers and metrics.
-    pub reason: Reason,
-    /// What was found and what was expected.
-    pub detail: String,
-}
-
-/// Why an event is rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
-    /// The record has no value, or only white space.
-    Empty,
-    /// The value is not exactly one JSON object in UTF-8.
-    NotJson,
-    /// The customer id, the event name or the time is missing.
-    MissingField,
-    /// A field has the wrong JSON type or length.
-    WrongType,
-    /// The time cannot be parsed.
-    BadTime,
-    /// A number is too large to be summed without losing precision.
-    NumberOutOfRange,
-    /// The event is too large to be forwarded or written whole to the dead-letter topic.
-    TooLarge,
-    /// The event time is further behind the input partition than the lateness allows.
-    TooLate,
-    /// The event time is too far ahead of the clock.
-    TooFarAhead,
-    /// A record of the repartition topic that Flockwise did not write.
-    NotForwarded,
-}
-
-impl Reason {
-    /// All reasons.
-    pub const ALL: [Self; 10] = [
-        Self::Empty,
-        Self::NotJson,
-        Self::MissingField,
-        Self::WrongType,
-        Self::BadTime,
-        Self::NumberOutOfRange,
-        Self::TooLarge,
-        Self::TooLate,
-        Self::TooFarAhead,
-        Self::NotForwarded,
-    ];
-
-    /// The name in headers and metric labels.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::NotJson => "not_json",
-            Self::MissingField => "missing_field",
-            Self::WrongType => "wrong_type",
-            Self::BadTime => "bad_time",
-            Self::NumberOutOfRange => "number_out_of_range",
-            Self::TooLarge => "too_large",
-            Self::TooLate => "too_late",
-            Self::TooFarAhead => "too_far_ahead",
-            Self::NotForwarded => "not_forwarded",
-        }
-    }
-}
-
-fn reject<T>(reason: Reason, detail: impl Into<String>) -> Result<T, Reject> {
-    Err(Reject {
-        reason,
-        detail: detail.into(),
-    })
 }
 
 impl Decoder {

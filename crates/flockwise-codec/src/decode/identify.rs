@@ -6,7 +6,8 @@ use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
 use flockwise_json::Number;
 
-use super::{Decoder, LONGEST_CUSTOMER_ID, Reason, Reject, reject};
+use super::reject::{Reason, Reject, reject};
+use super::{Decoder, LONGEST_CUSTOMER_ID};
 use crate::event_sink::{Identity, IdentityValue};
 use crate::projection::Field;
 use crate::time::parse_time;

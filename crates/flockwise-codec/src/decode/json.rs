@@ -3,7 +3,7 @@
 use flockwise_core::event::Event;
 use flockwise_json::{explain, scan};
 
-use super::{Reason, Reject, reject};
+use super::reject::{Reason, Reject, reject};
 use crate::event_sink::Sink;
 use crate::projection::Node;
 
