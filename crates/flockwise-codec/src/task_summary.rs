@@ -16,7 +16,7 @@ use crate::time::{parse_time, write_time};
 /// The customers of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskSummary {
-    /// The task.
+    /// The task that owns the customers.
     pub task: TaskId,
     /// Latest event time of the task, milliseconds since the epoch; `None` before its first event.
     pub as_of_ms: Option<i64>,

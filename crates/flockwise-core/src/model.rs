@@ -21,7 +21,7 @@ pub struct ModelVersion {
     pub features: Vec<String>,
     /// How the segments of the previous version became these.
     pub lineage: Vec<Step>,
-    /// What scores customers.
+    /// What the trainer has learnt, by name.
     pub artefacts: Artefacts,
     /// State of the trainer's drift detection, from which its successor continues. It does not score customers.
     pub drift: Drift,
@@ -30,7 +30,7 @@ pub struct ModelVersion {
 /// The artefacts of a version. The trainer fits each to the sampled customers; [`Model`] applies them to one customer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Artefacts {
-    /// The tactical segments.
+    /// The tactical segments and the scaler.
     pub segmentation: Arc<Segmentation>,
     /// Artefacts of a later release of Flockwise, by name, as JSON. They stay in the version that has them, also where
     /// it is approved, exported, imported or rolled back to. The trainer cannot fit them, so a version that it learns
@@ -61,7 +61,7 @@ impl ModelVersion {
         }
     }
 
-    /// The tactical segments.
+    /// The artefact that scores customers.
     #[must_use]
     pub fn segmentation(&self) -> &Segmentation {
         &self.artefacts.segmentation

@@ -7,7 +7,7 @@ use crate::segmentation::Impact;
 /// A published version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {
-    /// The version.
+    /// The version that is published.
     pub model: ModelVersion,
     /// It would move more customers than allowed. It must not be used until it is approved.
     pub is_held: bool,

@@ -72,6 +72,7 @@ fn send(
         headers: &headers[..headers.len() - usize::from(!kept.is_cut)],
     })
 }
+
 /// The key and value of a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kept<'a> {

@@ -18,7 +18,7 @@ use crate::fetch_position::FetchPosition;
 pub struct SimulatedClient {
     shared: Rc<SharedCluster>,
     member: String,
-    /// Of its producer.
+    /// Epoch of its producer, by which a newer producer of the same name fences it.
     epoch: u64,
     /// Whether the worker has answered the last assignment with
     /// [`GroupConsumer::open`](flockwise_runtime::broker::GroupConsumer::open).

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct TaskId(pub u32);
 
 impl TaskId {
-    /// The tasks of a pipeline with so many of them.
+    /// All tasks of a pipeline that has this number of them, ascending.
     pub fn all(tasks: u32) -> impl DoubleEndedIterator<Item = Self> + Clone {
         (0..tasks).map(Self)
     }

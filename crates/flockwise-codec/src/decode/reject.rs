@@ -36,7 +36,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// All reasons.
+    /// All reasons, in the order of their counters.
     pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::NotJson,

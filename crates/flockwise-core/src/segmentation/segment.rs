@@ -7,7 +7,7 @@ use super::scaler::Scaler;
 pub struct Segmentation {
     /// Means and variances over customers, in the feature vector's units.
     pub scaler: Scaler,
-    /// Ascending by id.
+    /// The tactical segments, ascending by id.
     pub segments: Vec<Segment>,
     /// Id of the next new segment: above all ids ever used.
     pub next_id: u32,
@@ -128,7 +128,7 @@ pub enum SegmentationError {
     Weight {
         /// What has the weight.
         what: String,
-        /// The weight.
+        /// The weight that was found.
         found: String,
     },
     /// An outlier threshold, which is a distance, is negative or not finite.
@@ -136,9 +136,9 @@ pub enum SegmentationError {
         "the outlier threshold of segment {segment} is {found}: a finite distance of at least 0 is needed, or none"
     )]
     OutlierThreshold {
-        /// The segment.
+        /// Id of the segment.
         segment: u32,
-        /// The threshold.
+        /// The distance that was found.
         found: String,
     },
     /// Two segments have the same id.

@@ -12,7 +12,7 @@ use crate::publication::Publication;
 use crate::segmentation::{Impact, Segmentation, impact};
 
 impl Trainer {
-    /// Executes a command.
+    /// Executes a command of an operator: the version that it names is in use from then on.
     ///
     /// # Errors
     /// If the command cannot be executed. Nothing has changed then.

@@ -1,4 +1,4 @@
-//! Which watermarks a task knows, whom it waits for, and whom it asks.
+//! Which watermarks a task knows, which tasks it waits for, and when it answers a request.
 
 use super::*;
 use crate::clock::Clock;

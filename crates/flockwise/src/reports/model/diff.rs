@@ -99,9 +99,7 @@ fn table(differences: &[Difference]) -> Table {
         "moved (standard deviations)",
         "customers",
     ]);
-    differences.iter().for_each(|difference| {
-        table.add_row(row(difference));
-    });
+    table.add_rows(differences.iter().map(row));
     table
 }
 

@@ -41,9 +41,7 @@ fn table(versions: &VersionHistory) -> Table {
         "lineage",
         "command",
     ]);
-    versions.iter().for_each(|version| {
-        table.add_row(row(version));
-    });
+    table.add_rows(versions.iter().map(row));
     table
 }
 
