@@ -42,6 +42,7 @@ mod retry;
 mod settings;
 mod size_limits;
 mod statistics_monitor;
+mod topic_batch;
 mod topic_client;
 mod transactional_producer;
 mod truncation;

@@ -3,7 +3,6 @@
 //! Only failures are reported. librdkafka itself counts the records in flight, and
 //! [`PolledProducer::await_delivery`] waits for that count.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use flockwise_runtime::broker::{Failure, Outgoing};
@@ -15,14 +14,22 @@ use rdkafka::producer::BaseRecord;
 
 use crate::classify_error;
 use crate::polled_producer::PolledProducer;
+use crate::topic_batch::{Refused, TopicBatch};
 
 /// A worker's producer for all topics of the pipeline.
 pub(crate) struct PipelineProducer {
+    /// Dropped before their producer.
+    topics: Vec<ProducerTopic>,
     producer: PolledProducer,
-    /// Names, which would otherwise be built for every record.
-    topics: BTreeMap<Topic, String>,
     /// How long a record may wait for room in librdkafka's queue.
     queue_timeout: Duration,
+}
+
+/// A topic and its gathered records.
+struct ProducerTopic {
+    topic: Topic,
+    name: String,
+    batch: TopicBatch,
 }
 
 /// How long to wait for room in librdkafka's full queue before trying again.
@@ -30,16 +37,29 @@ const QUEUE_FULL_BACKOFF: Duration = Duration::from_millis(5);
 
 impl PipelineProducer {
     /// A producer for every topic of the pipeline.
-    pub(crate) fn new(producer: PolledProducer, topics: &Topics, queue_timeout: Duration) -> Self {
+    ///
+    /// # Errors
+    /// If librdkafka does not accept a topic's name.
+    pub(crate) fn new(
+        producer: PolledProducer,
+        topics: &Topics,
+        queue_timeout: Duration,
+    ) -> Result<Self, Failure> {
         let inputs = (0..topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
         let all = Topics::internal()
             .into_iter()
             .chain(inputs.map(Topic::Input));
-        Self {
+        let producer_topic = |topic| {
+            let name = topics.name(topic);
+            let batch = TopicBatch::new(&producer, &name)
+                .ok_or_else(|| Failure::Fatal(format!("librdkafka refuses the topic {name}")))?;
+            Ok(ProducerTopic { topic, name, batch })
+        };
+        Ok(Self {
+            topics: all.map(producer_topic).collect::<Result<_, Failure>>()?,
             producer,
-            topics: all.map(|topic| (topic, topics.name(topic))).collect(),
             queue_timeout,
-        }
+        })
     }
 
     /// The underlying client.
@@ -47,38 +67,113 @@ impl PipelineProducer {
         &self.producer
     }
 
-    /// Puts a copy of the record into librdkafka's queue, and waits for room there. Its delivery is known after
+    /// Takes a copy of a record. Its delivery is known after [`PipelineProducer::hand_over`] and
     /// [`PolledProducer::await_delivery`].
-    pub(crate) fn send(&self, outgoing: &Outgoing<'_>) -> Result<(), Failure> {
-        let topic = self
-            .topics
-            .get(&outgoing.topic)
+    pub(crate) fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Failure> {
+        let mut topics = self.topics.iter_mut();
+        let topic = topics
+            .find(|known| known.topic == outgoing.topic)
             .ok_or_else(|| Failure::Fatal(format!("no topic for {:?}", outgoing.topic)))?;
-        let mut record = record(topic, outgoing);
-        let mut full_since = None;
+        let mut room = QueueRoom::new(&self.producer, self.queue_timeout);
+        if outgoing.headers.is_empty() {
+            return match topic.batch.gather(outgoing) {
+                true => topic.hand_over(&mut room),
+                false => Ok(()),
+            };
+        }
+        // Records that were sent before go first.
+        topic.hand_over(&mut room)?;
+        topic.send_one(outgoing, &mut room)
+    }
+
+    /// Hands the gathered records to librdkafka.
+    pub(crate) fn hand_over(&mut self) -> Result<(), Failure> {
+        let mut room = QueueRoom::new(&self.producer, self.queue_timeout);
+        let mut topics = self.topics.iter_mut();
+        topics.try_for_each(|topic| topic.hand_over(&mut room))
+    }
+
+    /// Discards the gathered records, for an abort.
+    pub(crate) fn discard(&mut self) {
+        self.topics.iter_mut().for_each(|topic| topic.batch.clear());
+    }
+}
+
+impl ProducerTopic {
+    fn hand_over(&mut self, room: &mut QueueRoom<'_>) -> Result<(), Failure> {
+        let handed_over = self.batch.hand_over(|| room.wait());
+        handed_over.map_err(|refused| refusal(&self.name, refused))
+    }
+
+    /// Hands over a record with headers.
+    fn send_one(&self, outgoing: &Outgoing<'_>, room: &mut QueueRoom<'_>) -> Result<(), Failure> {
+        let mut record = record(&self.name, outgoing);
         loop {
-            let (error, returned) = match self.producer.send(record) {
+            let (error, returned) = match room.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err(refused) => refused,
             };
             let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-            let since = *full_since.get_or_insert_with(Instant::now);
-            if !is_full || since.elapsed() >= self.queue_timeout {
-                return Err(refusal(&error, topic, outgoing));
+            if !is_full || !room.wait() {
+                return Err(self.refusal_of_one(&error, outgoing));
             }
-            beat();
-            self.producer.await_delivery(QUEUE_FULL_BACKOFF);
             record = returned;
+        }
+    }
+
+    fn refusal_of_one(&self, error: &KafkaError, outgoing: &Outgoing<'_>) -> Failure {
+        let bytes = outgoing.key.map_or(0, <[u8]>::len) + outgoing.value.map_or(0, <[u8]>::len);
+        let partition = outgoing.partition;
+        match error.rdkafka_error_code() {
+            Some(code) => {
+                let refused = Refused {
+                    code,
+                    partition,
+                    bytes,
+                };
+                refusal(&self.name, refused)
+            }
+            None => {
+                let doing = format!("sending {bytes} bytes to {}/{partition}", self.name);
+                classify_error::plain(&doing, error)
+            }
         }
     }
 }
 
+/// Waits for room in librdkafka's queue, for a limited time in all.
+struct QueueRoom<'p> {
+    producer: &'p PolledProducer,
+    timeout: Duration,
+    full_since: Option<Instant>,
+}
+
+impl<'p> QueueRoom<'p> {
+    fn new(producer: &'p PolledProducer, timeout: Duration) -> Self {
+        Self {
+            producer,
+            timeout,
+            full_since: None,
+        }
+    }
+
+    /// Waits a moment. `false` if the queue has been full for too long.
+    fn wait(&mut self) -> bool {
+        let since = *self.full_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= self.timeout {
+            return false;
+        }
+        beat();
+        self.producer.await_delivery(QUEUE_FULL_BACKOFF);
+        true
+    }
+}
+
 fn record<'a>(topic: &'a str, outgoing: &Outgoing<'a>) -> BaseRecord<'a, [u8], [u8]> {
-    let headers = outgoing.headers;
     BaseRecord {
         key: outgoing.key,
         payload: outgoing.value,
-        headers: (!headers.is_empty()).then(|| owned(headers)),
+        headers: Some(owned(outgoing.headers)),
         ..BaseRecord::to(topic).partition(outgoing.partition.cast_signed())
     }
 }
@@ -93,15 +188,12 @@ fn owned(headers: &[(&str, &[u8])]) -> OwnedHeaders {
     })
 }
 
-fn refusal(error: &KafkaError, topic: &str, outgoing: &Outgoing<'_>) -> Failure {
-    let bytes = outgoing.key.map_or(0, <[u8]>::len) + outgoing.value.map_or(0, <[u8]>::len);
-    let partition = outgoing.partition;
-    let Some(code) = error.rdkafka_error_code() else {
-        return classify_error::plain(
-            &format!("sending {bytes} bytes to {topic}/{partition}"),
-            error,
-        );
-    };
+fn refusal(topic: &str, refused: Refused) -> Failure {
+    let Refused {
+        code,
+        partition,
+        bytes,
+    } = refused;
     let doing = format!("sending {bytes} bytes to {topic}/{partition}: {code}");
     match classify_error::remedy(code) {
         Some(remedy) => Failure::Config(format!("{doing}; {remedy}")),

@@ -111,6 +111,7 @@ impl TransactionalProducer {
     ) -> Result<(), Failure> {
         phases.begin("deliver");
         self.begin()?;
+        self.producer.hand_over()?;
         self.await_delivery()?;
         self.commit_transaction(phases, positions, consumer)?;
         self.is_open = false;
@@ -119,6 +120,7 @@ impl TransactionalProducer {
 
     /// Discards what was sent since the last commit.
     pub(crate) fn abort(&mut self) -> Result<(), Failure> {
+        self.producer.discard();
         if !self.is_open {
             return Ok(());
         }
