@@ -54,6 +54,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
     Some(match name {
         "flockwise-vocabulary"
         | "flockwise-kmeans"
+        | "flockwise-avro"
         | "flockwise-json"
         | "flockwise-http"
         | "xtask" => &[],
@@ -62,6 +63,7 @@ fn allowed(name: &str) -> Option<&'static [&'static str]> {
             "flockwise-vocabulary",
             "flockwise-kmeans",
             "flockwise-core",
+            "flockwise-avro",
             "flockwise-json",
             "flockwise-codec",
         ],

@@ -185,7 +185,7 @@ pub(crate) fn trainer_input(bytes: &[u8]) -> bool {
 }
 
 /// Bytes of a golden file in hexadecimal.
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
     digits

@@ -4,6 +4,7 @@
 //! encoding that again gives the same bytes. `cargo test` runs each target on mutated seeds for a moment; `cargo xtask fuzz`
 //! runs it for long, guided by coverage.
 
+mod avro;
 mod checkpoint;
 mod codec;
 mod configuration;
@@ -25,11 +26,17 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "event",
         seeds: codec::event_seeds,
         run: codec::event,
+        runs: 100_000,
+    },
+    Target {
+        name: "avro_event",
+        seeds: avro::seeds,
+        run: avro::event,
         runs: 100_000,
     },
     Target {

@@ -1,6 +1,7 @@
 //! Shared code of the end-to-end tests: test brokers, workers on threads, the scenarios that every broker must pass,
 //! and the built `flockwise` command.
 
+pub mod avro_events;
 pub mod changelog;
 pub mod checks;
 pub mod events;

@@ -10,6 +10,7 @@ use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
 use flockwise_runtime::event_time_alignment::Alignment;
 use flockwise_runtime::pipeline::Pipeline;
+use flockwise_runtime::schema_source::NoSchemas;
 use flockwise_runtime::topics::Topics;
 
 use crate::{events, reference};
@@ -89,6 +90,7 @@ pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelVersion>) -
         starts: Vec::new(),
         start_ids: Vec::new(),
         decoders: Pipeline::decoders(&formats, &task),
+        schemas: Arc::new(NoSchemas),
         partitioner: config.partitioner,
         import,
         // Short, so that a test has many transactions that can fail.

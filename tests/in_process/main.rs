@@ -10,3 +10,4 @@ mod task_commands;
 mod trainers;
 mod truncated;
 mod unfinished_version;
+mod unknown_schema;

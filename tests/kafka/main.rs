@@ -1,6 +1,7 @@
 //! The real program on real Kafka. Each test is skipped, with a message on stderr, if there is no test Kafka. All
 //! tests are in one binary, so that they wait in parallel.
 
+mod avro_input;
 mod backlog;
 mod corrupt_batch;
 mod erase;

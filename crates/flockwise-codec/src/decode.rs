@@ -1,17 +1,23 @@
 //! Decodes a record's bytes to an [`Event`].
 
+mod avro;
 mod identify;
 mod json;
 mod reject;
+mod undecoded;
 
+pub use flockwise_avro::AvroSchema;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 
 pub use self::reject::{Reason, Reject};
+pub use self::undecoded::{SchemaId, Undecoded};
 
+use self::avro::AvroDecoder;
 use self::json::fill_from_json;
 use self::reject::reject;
-use crate::format::Format;
+use crate::event_sink::EventSink;
+use crate::format::{Encoding, Format};
 use crate::projection::{LARGEST_NUMBER, Projection};
 
 /// The longest customer id that is accepted, in bytes.
@@ -25,52 +31,72 @@ pub const LARGEST_EVENT: usize = 3 << 20;
 pub struct Decoder {
     projection: Projection,
     format: Format,
+    encoding: EncodingDecoder,
+}
+
+/// A decoder for each encoding. All fill the same projection.
+#[derive(Clone, Debug)]
+enum EncodingDecoder {
+    Json,
+    Avro(AvroDecoder),
 }
 
 impl Decoder {
-    /// A decoder for events of `format` that fills the slots of `plan`.
+    /// A decoder for events of `format` that fills the slots of `plan`. It knows no schema yet.
     #[must_use]
     pub fn new(format: &Format, plan: &Plan) -> Self {
         Self {
             projection: Projection::compile(format, plan),
             format: format.clone(),
+            encoding: match &format.encoding {
+                Encoding::Json => EncodingDecoder::Json,
+                Encoding::Avro { framing, .. } => EncodingDecoder::Avro(AvroDecoder::new(*framing)),
+            },
+        }
+    }
+
+    /// From now on, records of this schema are decoded. JSON has no schemas.
+    pub fn learn(&mut self, id: SchemaId, schema: &AvroSchema) {
+        match &mut self.encoding {
+            EncodingDecoder::Json => {}
+            EncodingDecoder::Avro(avro) => avro.learn(id, schema, &self.projection.root),
         }
     }
 
     /// Decodes a record's value into `event`.
     ///
     /// # Errors
-    /// If the value is not an event. `event` then has no meaning.
+    /// If the value is not an event, or its schema is not known. `event` then has no meaning.
     pub fn decode(
         &self,
         plan: &Plan,
         value: Option<&[u8]>,
         event: &mut Event,
-    ) -> Result<(), Reject> {
+    ) -> Result<(), Undecoded> {
         let bytes = value.unwrap_or_default();
-        if bytes.trim_ascii().is_empty() {
-            return reject(
-                Reason::Empty,
-                "the record has no value, expected one JSON object",
-            );
-        }
         if bytes.len() > LARGEST_EVENT {
             let detail = format!(
                 "{} bytes: at most {LARGEST_EVENT} are accepted",
                 bytes.len()
             );
-            return reject(Reason::TooLarge, detail);
+            return Ok(reject(Reason::TooLarge, detail)?);
         }
         event.clear(self.projection.slots);
-        let sink = fill_from_json(&self.projection.root, bytes, event)?;
+        let sink = self.fill(bytes, event)?;
         if let Some(index) = sink.out_of_range {
             let pointer = &plan.pointers()[index];
-            return reject(
-                Reason::NumberOutOfRange,
-                format!("the number at {pointer} is beyond ±{LARGEST_NUMBER:e}"),
-            );
+            let detail = format!("the number at {pointer} is not within ±{LARGEST_NUMBER:e}");
+            return Ok(reject(Reason::NumberOutOfRange, detail)?);
         }
         let fields = sink.fields;
-        self.identify(plan, event, &fields)
+        Ok(self.identify(plan, event, &fields)?)
+    }
+
+    #[inline]
+    fn fill<'e>(&self, bytes: &[u8], event: &'e mut Event) -> Result<EventSink<'e>, Undecoded> {
+        match &self.encoding {
+            EncodingDecoder::Json => Ok(fill_from_json(&self.projection.root, bytes, event)?),
+            EncodingDecoder::Avro(avro) => avro.fill(bytes, event),
+        }
     }
 }

@@ -1,28 +1,31 @@
-//! Stores a document's values: in the event's slots, and in the fields that identify the event.
+//! Stores the values of a record: in the event's slots, and in the fields that identify the event.
 
 use std::ops::Range;
 
 use flockwise_core::event::{Event, Slot, Values};
-use flockwise_json::{Invalid, JsonScalar, JsonSink, Number, RawText, unescape};
+use flockwise_json::Number;
 
-use crate::projection::{Field, LARGEST_NUMBER, Node, Target};
+use crate::projection::{Field, LARGEST_NUMBER, Target};
 
 /// A value found at a node of the tree.
 #[derive(Clone, Debug)]
-pub(crate) enum JsonValue {
+pub(crate) enum FoundValue {
     Null,
     Bool(bool),
     Number(Number),
     /// The range of the event's text buffer.
     Text(Range<u32>),
+    Bytes,
+    /// An instant, milliseconds since the epoch.
+    Instant(i64),
+    /// A date, a time of day, or a timestamp without a zone, as a number.
+    Local(i64),
     Composite,
 }
 
-/// Takes the values that the scan finds.
-pub(crate) struct Sink<'e> {
-    event: &'e mut Event,
-    /// The end of the document in the event's text buffer.
-    end: usize,
+/// Stores the values that a decoder finds.
+pub(crate) struct EventSink<'e> {
+    pub(crate) event: &'e mut Event,
     pub(crate) fields: [Option<Identity>; Field::COUNT],
     /// Index of the pointer in the plan at which a number was out of range.
     pub(crate) out_of_range: Option<usize>,
@@ -40,36 +43,25 @@ pub(crate) struct Identity {
 pub(crate) enum IdentityValue {
     Text(Range<u32>),
     Number(Number),
-    /// A JSON type that no field can have, in words.
+    /// An instant, milliseconds since the epoch.
+    Instant(i64),
+    /// A type that no field can have, in words.
     Other(&'static str),
 }
 
-impl<'e> Sink<'e> {
-    /// A sink that has found nothing yet. The event keeps the whole document, so that a text without escapes is just a
-    /// range of it.
-    pub(crate) fn new(event: &'e mut Event, document: &str) -> Self {
-        let end = event.keep(document).end as usize;
+impl<'e> EventSink<'e> {
+    /// A sink that has found nothing yet.
+    pub(crate) fn new(event: &'e mut Event) -> Self {
         Self {
             event,
-            end,
             fields: [const { None }; Field::COUNT],
             out_of_range: None,
         }
     }
 
-    /// Unescapes a text into the event's text buffer, once for all its targets.
-    #[cold]
-    fn keep(&mut self, raw: &[u8]) -> Result<Range<u32>, Invalid> {
-        let text = str::from_utf8(raw).map_err(|_| Invalid)?;
-        let mut kept = self.event.keep("");
-        // Pieces that are kept one after the other are adjacent.
-        unescape(text, |piece| kept.end = self.event.keep(piece).end)?;
-        Ok(kept)
-    }
-
     /// Stores a value at each of its targets.
     #[inline(always)]
-    fn take(&mut self, targets: &[Target], found: &JsonValue) {
+    pub(crate) fn take(&mut self, targets: &[Target], found: &FoundValue) {
         for target in targets {
             match *target {
                 Target::Slot(values) => self.put(values, found),
@@ -79,15 +71,18 @@ impl<'e> Sink<'e> {
     }
 
     #[inline(always)]
-    fn put(&mut self, values: Values, found: &JsonValue) {
+    fn put(&mut self, values: Values, found: &FoundValue) {
         let slot = match found {
-            JsonValue::Null => return,
-            JsonValue::Bool(value) => Slot::Bool(*value),
-            JsonValue::Number(number) => Slot::Number(number.nearest()),
-            JsonValue::Text(range) => Slot::Text(range.clone()),
-            JsonValue::Composite => Slot::Composite,
+            FoundValue::Null => return,
+            FoundValue::Bool(value) => Slot::Bool(*value),
+            FoundValue::Number(number) => Slot::Number(number.nearest()),
+            FoundValue::Instant(number) | FoundValue::Local(number) => Slot::Number(*number as f64),
+            FoundValue::Text(range) => Slot::Text(range.clone()),
+            FoundValue::Bytes | FoundValue::Composite => Slot::Composite,
         };
-        if matches!(slot, Slot::Number(number) if number.abs() > LARGEST_NUMBER) {
+        if let Slot::Number(number) = slot
+            && !(-LARGEST_NUMBER..=LARGEST_NUMBER).contains(&number)
+        {
             self.out_of_range = Some(values.index);
         }
         if values.many {
@@ -98,41 +93,21 @@ impl<'e> Sink<'e> {
     }
 
     #[inline(always)]
-    fn identify(&mut self, field: Field, rank: u8, found: &JsonValue) {
+    fn identify(&mut self, field: Field, rank: u8, found: &FoundValue) {
         let known = &mut self.fields[field as usize];
         if known.as_ref().is_some_and(|known| known.rank < rank) {
             return;
         }
         let value = match found {
-            JsonValue::Null => return,
-            JsonValue::Text(range) => IdentityValue::Text(range.clone()),
-            JsonValue::Number(number) => IdentityValue::Number(*number),
-            JsonValue::Bool(_) => IdentityValue::Other("a boolean"),
-            JsonValue::Composite => IdentityValue::Other("an object or an array"),
+            FoundValue::Null => return,
+            FoundValue::Text(range) => IdentityValue::Text(range.clone()),
+            FoundValue::Number(number) => IdentityValue::Number(*number),
+            FoundValue::Instant(ms) => IdentityValue::Instant(*ms),
+            FoundValue::Bool(_) => IdentityValue::Other("a boolean"),
+            FoundValue::Bytes => IdentityValue::Other("bytes"),
+            FoundValue::Local(_) => IdentityValue::Other("a date or a time without a zone"),
+            FoundValue::Composite => IdentityValue::Other("an object or an array"),
         };
         *known = Some(Identity { rank, value });
-    }
-}
-
-impl JsonSink<Node> for Sink<'_> {
-    #[inline(always)]
-    fn scalar(&mut self, place: &Node, value: JsonScalar) {
-        let found = match value {
-            JsonScalar::Null => JsonValue::Null,
-            JsonScalar::Bool(value) => JsonValue::Bool(value),
-            JsonScalar::Number(number) => JsonValue::Number(number),
-            JsonScalar::Composite => JsonValue::Composite,
-        };
-        self.take(&place.targets, &found);
-    }
-
-    #[inline(always)]
-    fn text(&mut self, place: &Node, text: &RawText<'_>) -> Result<(), Invalid> {
-        let range = match text.has_escapes() {
-            true => self.keep(text.bytes())?,
-            false => text.range(self.end),
-        };
-        self.take(&place.targets, &JsonValue::Text(range));
-        Ok(())
     }
 }

@@ -1,12 +1,39 @@
-//! Event formats: a table of pointers to an event's identity in a JSON document.
+//! Event formats: how records are encoded, and a table of pointers to an event's identity in them.
+
+use std::path::PathBuf;
 
 use flockwise_core::pointer::Pointer;
+
+/// How the values of an input's records are encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// One JSON object.
+    Json,
+    /// One Avro datum.
+    Avro {
+        /// What stands before the datum.
+        framing: AvroFraming,
+        /// Where the schemas are: a file, or a directory if records name their schemas.
+        schemas: PathBuf,
+    },
+}
+
+/// What stands before an Avro datum in a record's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AvroFraming {
+    /// Nothing: all records have the same schema.
+    Plain,
+    /// `c3 01` and the fingerprint of the schema: single-object encoding.
+    SingleObject,
+}
 
 /// The pointers to the fields of an event. In each list, the first pointer that finds a value wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
     /// The format's name in the configuration.
     pub name: String,
+    /// How records are encoded.
+    pub encoding: Encoding,
     /// The customer id: text or an integer.
     pub customer_id: Vec<Pointer>,
     /// The event name: text.
@@ -48,6 +75,7 @@ impl Format {
         });
         Some(Self {
             name: name.to_owned(),
+            encoding: Encoding::Json,
             customer_id,
             event,
             time,

@@ -155,6 +155,21 @@ impl Node {
         children.chain(elements).chain(every).for_each(Self::place);
     }
 
+    /// The children by name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &Self)> {
+        self.names.iter().map(|(name, node)| (name.as_str(), node))
+    }
+
+    /// The children for elements by index.
+    pub(crate) fn indexed(&self) -> impl Iterator<Item = (usize, &Self)> {
+        self.elements.iter().map(|(index, node)| (*index, node))
+    }
+
+    /// The child for every other element.
+    pub(crate) fn every_element(&self) -> Option<&Self> {
+        self.every.as_deref()
+    }
+
     /// Adds all that another node wants.
     fn merge(&mut self, other: &Self) {
         self.targets.extend_from_slice(&other.targets);

@@ -1,8 +1,9 @@
 //! `[[input]]` and `[format.NAME]`
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use flockwise_codec::format::Format;
+use flockwise_codec::format::{AvroFraming, Encoding, Format};
 use flockwise_core::pointer::Pointer;
 use flockwise_vocabulary::topics::{Topics, is_kafka_name};
 
@@ -105,6 +106,7 @@ fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
         }
         let format = Format {
             name: name.to_owned(),
+            encoding: encoding(&mut section),
             customer_id: required_pointers(
                 &mut section,
                 "customer_id",
@@ -127,6 +129,40 @@ fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
         formats.insert(name.to_owned(), format);
     }
     formats
+}
+
+/// How records are encoded: JSON, unless `encoding` says otherwise.
+fn encoding(section: &mut Section<'_>) -> Encoding {
+    let is_avro = section.read("encoding", |found| match &*found.text()? {
+        "json" => Ok(false),
+        "avro" => Ok(true),
+        _ => Err(found.unexpected("\"json\" or \"avro\"")),
+    });
+    let schema = path(section, "schema");
+    let schemas = path(section, "schemas");
+    let avro = |framing, schemas| Encoding::Avro { framing, schemas };
+    match (is_avro.unwrap_or(false), schema, schemas) {
+        (true, Some(file), None) => return avro(AvroFraming::Plain, file),
+        (true, None, Some(directory)) => return avro(AvroFraming::SingleObject, directory),
+        (true, None, None) => section.blame_whole(
+            "encoding = \"avro\" needs schemas: give `schema`, the file of the only one, or `schemas`, a directory, if \
+             each record names its schema by a fingerprint (single-object encoding)",
+        ),
+        (true, Some(_), Some(_)) => {
+            section.report("schemas", "stands beside `schema`; give one of the two");
+        }
+        (false, None, None) => {}
+        (false, schema, _) => {
+            let key = if schema.is_some() { "schema" } else { "schemas" };
+            section.report(key, "needs encoding = \"avro\"; JSON has no schemas here");
+        }
+    }
+    Encoding::Json
+}
+
+fn path(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+    let text = section.read(key, ConfigValue::text)?;
+    Some(PathBuf::from(text.into_owned()))
 }
 
 fn required_pointers(section: &mut Section<'_>, key: &'static str, what: &str) -> Vec<Pointer> {

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flockwise_codec::format::Format;
+use flockwise_codec::format::{Encoding, Format};
 use flockwise_core::feature::Feature;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
@@ -121,6 +121,11 @@ impl Config {
         // Relative to the file, so that a configuration works from any working directory.
         let folder = path.parent().unwrap_or(Path::new(""));
         config.import = config.import.map(|import| folder.join(import));
+        for input in &mut config.inputs {
+            if let Encoding::Avro { schemas, .. } = &mut input.format.encoding {
+                *schemas = folder.join(&*schemas);
+            }
+        }
         Ok(config)
     }
 

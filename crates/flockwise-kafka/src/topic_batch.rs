@@ -107,7 +107,10 @@ impl TopicBatch {
 
     fn produce_all(&mut self, mut make_room: impl FnMut() -> bool) -> Result<(), Refused> {
         let bytes = &self.bytes;
-        for records in self.records.chunk_by(|left, right| left.partition == right.partition) {
+        for records in self
+            .records
+            .chunk_by(|left, right| left.partition == right.partition)
+        {
             self.messages.clear();
             let messages = records.iter().map(|record| message(bytes, record));
             self.messages.extend(messages);

@@ -143,6 +143,7 @@ impl<B: Broker> Worker<B> {
     fn report_commit(&mut self, started: Moment) {
         self.meter.commits += 1;
         self.meter.halted = self.halted();
+        self.meter.awaiting_schema = self.alignment.awaiting_schema() as u64;
         self.meter
             .commit
             .push(self.time_mode.clock().since(started));

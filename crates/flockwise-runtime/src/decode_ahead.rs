@@ -3,7 +3,7 @@
 
 mod decode_and_prefetch;
 
-use flockwise_codec::decode::{Reason, Reject};
+use flockwise_codec::decode::{Reason, Reject, SchemaId};
 use flockwise_codec::watermarks::Watermarks;
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
@@ -26,6 +26,8 @@ pub(crate) struct Decoded {
     pub(crate) event: Event,
     /// Why the record holds no valid event; `None`: it holds one, or a message.
     pub(crate) reject: Option<Reject>,
+    /// The schema that is not known yet, without which the record cannot be decoded.
+    pub(crate) unknown_schema: Option<SchemaId>,
     /// The message of a record that holds no event.
     pub(crate) message: Option<TaskMessage>,
     /// The input record that held the event.
@@ -34,6 +36,13 @@ pub(crate) struct Decoded {
     pub(crate) timestamp_ms: i64,
     /// The task that owns the event's customer.
     pub(crate) owner: TaskId,
+}
+
+impl Decoded {
+    /// Does the record hold an event that can be processed?
+    pub(crate) fn holds_event(&self) -> bool {
+        self.reject.is_none() && self.unknown_schema.is_none() && self.message.is_none()
+    }
 }
 
 /// The next records, each decoded into a slot.

@@ -46,6 +46,11 @@ impl InputAlignment {
         self.partitions.holding().next().is_some()
     }
 
+    /// Number of partitions whose next record has a schema that is not known.
+    pub(crate) fn awaiting_schema(&self) -> usize {
+        self.partitions.awaiting_schema()
+    }
+
     /// Polls. Records of partitions that had to wait are held without a copy: see [`AlignedPartitions::divert`].
     pub(crate) fn poll<T>(&mut self, batch: &mut Batch, poll: impl FnOnce(&mut Batch) -> T) -> T {
         self.partitions.divert(batch);
@@ -105,8 +110,9 @@ impl<B: Broker> AlignmentContext for WorkerAlignment<'_, B> {
 /// Whether a record was processed.
 enum RecordOutcome {
     Processed,
-    /// Its event time is over the limit; `i64::MAX` if an earlier record of its partition is held.
-    Held(i64),
+    /// Its event time is over the limit; `i64::MAX` if an earlier record of its partition is held. `None`: its schema is
+    /// not known.
+    Held(Option<i64>),
 }
 
 /// The offset of the next record of a partition that is not processed; `None` if it is unknown.

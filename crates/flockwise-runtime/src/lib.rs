@@ -34,6 +34,7 @@ mod restore_source;
 mod restore_tasks;
 mod rollback;
 mod running_task;
+pub mod schema_source;
 pub mod standby;
 pub mod store;
 mod summary_clock;

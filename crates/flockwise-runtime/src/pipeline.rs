@@ -14,6 +14,7 @@ use crate::broker::Start;
 use crate::clock::Clock;
 use crate::event_time_alignment::Alignment;
 use crate::memory_budget::MemoryBudget;
+use crate::schema_source::SchemaSource;
 use crate::topics::Topics;
 
 /// A pipeline. It does not change once the first worker has started.
@@ -27,8 +28,10 @@ pub struct Pipeline {
     /// For each input in order, the id of the topic that its start offsets belong to; empty if unknown. Nothing was read
     /// of a topic with another id: it is read from its oldest record.
     pub start_ids: Vec<String>,
-    /// The decoder of each input's events, in order.
+    /// The decoder of each input's events, in order. None of them knows a schema yet.
     pub decoders: Vec<Decoder>,
+    /// Where the decoders' schemas come from.
+    pub schemas: Arc<dyn SchemaSource>,
     /// Decides which task owns a customer.
     pub partitioner: Partitioner,
     /// The settings of the tasks.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flockwise_codec::decode::Decoder;
 use flockwise_core::task::{Output, Task, Versions};
 use flockwise_vocabulary::task_id::TaskId;
 
@@ -59,6 +60,8 @@ pub struct Worker<B> {
     /// Input topics: their ids, and which are not read.
     pub(crate) inputs: InputTopics,
     pub(crate) batch: Batch,
+    /// The decoder of each input's events, in order, with the schemas that it has needed so far.
+    pub(crate) decoders: Vec<Decoder>,
     pub(crate) decoded_ahead: DecodeAhead,
     /// Input partitions, read in step.
     pub(crate) alignment: InputAlignment,
@@ -97,6 +100,7 @@ impl<B: Broker> Worker<B> {
             commits: CommitTimes::new(now),
             inputs: InputTopics::new(now),
             batch: Batch::default(),
+            decoders: pipeline.decoders.clone(),
             decoded_ahead: DecodeAhead::default(),
             alignment: InputAlignment::new(pipeline.alignment, now),
             arrival: Arrival::new(now),

@@ -16,6 +16,7 @@ use flockwise_runtime::pipeline::Pipeline;
 use flockwise_runtime::topics::Topics;
 
 use crate::exit::Failed;
+use crate::schema_files::SchemaFiles;
 
 /// Builds a pipeline with `state_partitions` tasks. A `model` file overrides the configured import.
 pub(crate) fn pipeline(
@@ -57,6 +58,7 @@ pub(crate) fn pipeline(
         starts: Vec::new(),
         start_ids: Vec::new(),
         decoders: Pipeline::decoders(&formats, &task),
+        schemas: Arc::new(SchemaFiles::load(config)?),
         partitioner: config.partitioner,
         task,
         import,

@@ -8,6 +8,7 @@ mod kafka_settings;
 mod local;
 mod logging;
 mod reports;
+mod schema_files;
 mod service;
 
 use std::process::ExitCode;

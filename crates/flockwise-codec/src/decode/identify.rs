@@ -70,6 +70,7 @@ fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<
     let found = match value {
         IdentityValue::Text(range) => return Ok(range.clone()),
         IdentityValue::Number(_) if field == Field::Event => "a number",
+        IdentityValue::Instant(_) => "a timestamp",
         IdentityValue::Number(Number::Natural(number)) => {
             return Ok(event.keep(&number.to_string()));
         }
@@ -117,6 +118,7 @@ fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
             })
         }
         IdentityValue::Number(number) => epoch_ms(number.nearest()),
+        IdentityValue::Instant(ms) => Ok(*ms),
         IdentityValue::Other(kind) => reject(
             Reason::WrongType,
             format!("time is {kind}: RFC 3339 text or an epoch time was expected"),

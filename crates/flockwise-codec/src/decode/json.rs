@@ -1,14 +1,23 @@
 //! Walks the projection through a JSON document.
 
+use std::ops::Range;
+
 use flockwise_core::event::Event;
-use flockwise_json::{explain, scan};
+use flockwise_json::{Invalid, JsonScalar, JsonSink, RawText, explain, scan, unescape};
 
 use super::reject::{Reason, Reject, reject};
-use crate::event_sink::Sink;
+use crate::event_sink::{EventSink, FoundValue};
 use crate::projection::Node;
 
 /// How many characters of each end of a long error a detail quotes.
 const LONGEST_QUOTE: usize = 100;
+
+/// Takes the values of a document that the event keeps whole, so that a text without escapes is just a range of it.
+struct DocumentSink<'e> {
+    values: EventSink<'e>,
+    /// The end of the document in the event's text buffer.
+    end: usize,
+}
 
 /// Stores the wanted values of a JSON object in the event. Returns the sink, which holds the fields that were found.
 ///
@@ -19,13 +28,58 @@ pub(super) fn fill_from_json<'e>(
     root: &Node,
     bytes: &[u8],
     event: &'e mut Event,
-) -> Result<Sink<'e>, Reject> {
+) -> Result<EventSink<'e>, Reject> {
+    if bytes.trim_ascii().is_empty() {
+        return reject(
+            Reason::Empty,
+            "the record has no value, expected one JSON object",
+        );
+    }
     // Checking the whole document at once is several times cheaper than checking each text.
     let document = std::str::from_utf8(bytes)
         .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
-    let mut sink = Sink::new(event, document);
+    let end = event.keep(document).end as usize;
+    let mut sink = DocumentSink {
+        values: EventSink::new(event),
+        end,
+    };
     scan(root, document, &mut sink).or_else(|_| reject_json(root, document))?;
-    Ok(sink)
+    Ok(sink.values)
+}
+
+impl DocumentSink<'_> {
+    /// Unescapes a text into the event's text buffer, once for all its targets.
+    #[cold]
+    fn keep(&mut self, raw: &[u8]) -> Result<Range<u32>, Invalid> {
+        let text = str::from_utf8(raw).map_err(|_| Invalid)?;
+        let mut kept = self.values.event.keep("");
+        // Pieces that are kept one after the other are adjacent.
+        unescape(text, |piece| kept.end = self.values.event.keep(piece).end)?;
+        Ok(kept)
+    }
+}
+
+impl JsonSink<Node> for DocumentSink<'_> {
+    #[inline(always)]
+    fn scalar(&mut self, place: &Node, value: JsonScalar) {
+        let found = match value {
+            JsonScalar::Null => FoundValue::Null,
+            JsonScalar::Bool(value) => FoundValue::Bool(value),
+            JsonScalar::Number(number) => FoundValue::Number(number),
+            JsonScalar::Composite => FoundValue::Composite,
+        };
+        self.values.take(&place.targets, &found);
+    }
+
+    #[inline(always)]
+    fn text(&mut self, place: &Node, text: &RawText<'_>) -> Result<(), Invalid> {
+        let range = match text.has_escapes() {
+            true => self.keep(text.bytes())?,
+            false => text.range(self.end),
+        };
+        self.values.take(&place.targets, &FoundValue::Text(range));
+        Ok(())
+    }
 }
 
 /// Makes a [`Reject`] of the scan's refusal. Shortens the error, which may quote a long text: the detail goes

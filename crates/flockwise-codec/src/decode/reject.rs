@@ -17,9 +17,11 @@ pub enum Reason {
     Empty,
     /// The value is not exactly one JSON object in UTF-8.
     NotJson,
+    /// The value is not exactly one Avro datum of its schema.
+    NotAvro,
     /// The customer id, the event name or the time is missing.
     MissingField,
-    /// A field has the wrong JSON type or length.
+    /// A field has the wrong type or length.
     WrongType,
     /// The time cannot be parsed.
     BadTime,
@@ -37,9 +39,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Empty,
         Self::NotJson,
+        Self::NotAvro,
         Self::MissingField,
         Self::WrongType,
         Self::BadTime,
@@ -56,6 +59,7 @@ impl Reason {
         match self {
             Self::Empty => "empty",
             Self::NotJson => "not_json",
+            Self::NotAvro => "not_avro",
             Self::MissingField => "missing_field",
             Self::WrongType => "wrong_type",
             Self::BadTime => "bad_time",

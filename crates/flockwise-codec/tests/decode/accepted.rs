@@ -1,6 +1,6 @@
 //! Documents that decode to events.
 
-use flockwise_codec::format::Format;
+use flockwise_codec::format::{Encoding, Format};
 use flockwise_core::pointer::Pointer;
 
 use crate::script::{check, check_bytes, native, plan, story};
@@ -42,6 +42,7 @@ fn a_table_of_ones_own_takes_the_first_pointer_that_is_there() {
     };
     let till = Format {
         name: "till".to_owned(),
+        encoding: Encoding::Json,
         customer_id: pointers(&["/card/id", "/customer", "/customers/0"]),
         event: pointers(&["/kind"]),
         time: pointers(&["/at"]),

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod accepted;
+mod avro;
 mod random;
+mod random_avro;
 mod refused;
 mod script;

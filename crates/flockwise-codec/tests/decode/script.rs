@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use flockwise_codec::decode::{Decoder, Reject};
+use flockwise_codec::decode::{Decoder, Reject, Undecoded};
 use flockwise_codec::format::Format;
 use flockwise_codec::time::write_time;
 use flockwise_core::event::{Event, Slot, Values, hash};
@@ -34,11 +34,12 @@ pub(crate) fn story(format: &Format, plan: &Plan, value: Option<&[u8]>) -> Strin
     let mut event = Event::default();
     match Decoder::new(format, plan).decode(plan, value, &mut event) {
         Ok(()) => tell(plan, &event),
-        Err(Reject { reason, detail }) => format!("{}: {detail}", reason.name()),
+        Err(Undecoded::Reject(Reject { reason, detail })) => format!("{}: {detail}", reason.name()),
+        Err(Undecoded::UnknownSchema(id)) => panic!("{id}: JSON has no schemas"),
     }
 }
 
-fn tell(plan: &Plan, event: &Event) -> String {
+pub(crate) fn tell(plan: &Plan, event: &Event) -> String {
     let name = event
         .name
         .map_or("?", |name| &plan.names()[usize::from(name)]);

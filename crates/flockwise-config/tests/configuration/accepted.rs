@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flockwise_codec::format::Format;
+use flockwise_codec::format::{AvroFraming, Encoding, Format};
 use flockwise_config::{Config, InitialStart, Input, Kafka, LostRecords, Partitioner};
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
@@ -174,6 +174,7 @@ fn inputs_start_and_format() {
     assert_eq!(config.inputs[1].format, Format::builtin("segment").unwrap());
     let till = Format {
         name: "till".to_owned(),
+        encoding: Encoding::Json,
         customer_id: vec![pointer("/card/id"), pointer("/customer")],
         event: vec![pointer("/kind")],
         time: vec![pointer("/at")],
@@ -181,6 +182,31 @@ fn inputs_start_and_format() {
         order_id: Vec::new(),
     };
     assert_eq!(config.inputs[2].format, till);
+}
+
+#[test]
+fn a_format_of_ones_own_may_be_avro() {
+    const POINTERS: &str = "customer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\n";
+    for (lines, framing, schemas) in [
+        ("schema = \"order.avsc\"", AvroFraming::Plain, "order.avsc"),
+        (
+            "schemas = \"schemas\"",
+            AvroFraming::SingleObject,
+            "schemas",
+        ),
+    ] {
+        let config = smallest_with(&format!(
+            "[[input]]\ntopic = \"orders\"\nformat = \"shop\"\n[format.shop]\nencoding = \"avro\"\n{lines}\n{POINTERS}"
+        ));
+        let schemas = PathBuf::from(schemas);
+        let expected = Encoding::Avro { framing, schemas };
+        assert_eq!(config.inputs[1].format.encoding, expected, "{lines}");
+    }
+    let json = format!("[format.shop]\nencoding = \"json\"\n{POINTERS}");
+    assert_eq!(
+        smallest_with(&json).inputs[0].format.encoding,
+        Encoding::Json
+    );
 }
 
 #[test]

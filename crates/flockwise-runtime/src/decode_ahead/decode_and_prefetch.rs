@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::ops::Range;
 
+use flockwise_codec::decode::Undecoded;
 use flockwise_codec::forward::{ForwardError, decode_forward};
 use flockwise_codec::task_command::{TaskCommandError, decode_task_command, holds_command};
 use flockwise_codec::watermarks::{decode_watermarks, holds_watermarks};
@@ -52,10 +53,21 @@ impl<B: Broker> Worker<B> {
     fn decode(&mut self, record: &Record<'_>, input: u16, slot: usize) {
         let decoded = &mut self.decoded_ahead.decoded[slot];
         let pipeline = &self.pipeline;
-        let decoder = &pipeline.decoders[usize::from(input)];
-        let event = &mut decoded.event;
-        let result = decoder.decode(&pipeline.task.plan, record.value, event);
-        decoded.reject = result.err();
+        let decoder = &mut self.decoders[usize::from(input)];
+        let (plan, event) = (&pipeline.task.plan, &mut decoded.event);
+        let mut result = decoder.decode(plan, record.value, event);
+        if let Err(Undecoded::UnknownSchema(id)) = result
+            && let Some(schema) = pipeline.schemas.find(input, id)
+        {
+            decoder.learn(id, &schema);
+            result = decoder.decode(plan, record.value, event);
+        }
+        (decoded.reject, decoded.unknown_schema) = match result {
+            Ok(()) => (None, None),
+            Err(Undecoded::Reject(reject)) => (Some(reject), None),
+            // Without a value there is nothing to wait for.
+            Err(Undecoded::UnknownSchema(id)) => (None, record.value.map(|_| id)),
+        };
         decoded.message = None;
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.trigger = Trigger {
@@ -72,6 +84,7 @@ impl<B: Broker> Worker<B> {
         decoded.owner = TaskId(record.topic_partition.partition);
         decoded.timestamp_ms = record.timestamp_ms;
         decoded.reject = None;
+        decoded.unknown_schema = None;
         decoded.message = None;
         if holds_watermarks(value) {
             match decode_watermarks(value) {
@@ -122,9 +135,7 @@ impl<B: Broker> Worker<B> {
     /// usually they come together.
     pub(crate) fn prefetch(&mut self, slots: Range<usize>) {
         let DecodeAhead { decoded, customers } = &mut self.decoded_ahead;
-        let events = decoded[slots]
-            .iter()
-            .filter(|next| next.reject.is_none() && next.message.is_none());
+        let events = decoded[slots].iter().filter(|next| next.holds_event());
         let mut runs = events.peekable();
         while let Some(first) = runs.next() {
             customers.clear();

@@ -19,6 +19,9 @@ use crate::topics::TopicPartition;
 /// sparse, exchanging watermarks costs more than processing them.
 pub(crate) const AHEAD_OF_OTHERS: usize = 256;
 
+/// How long a record whose schema is not known waits before it is decoded again.
+const SCHEMA_RETRY: Duration = Duration::from_secs(5);
+
 /// How closely input partitions are aligned.
 #[derive(Clone, Copy, Debug)]
 pub struct Alignment {
@@ -61,8 +64,10 @@ struct AlignedPartition {
     has_waited: bool,
     /// The present batch has no record of it from this index on.
     batch_end: usize,
-    /// Since when it has had unread records but has returned none.
+    /// Since when it has had unread records but has returned none, or none that can be decoded.
     silent_since: Option<Moment>,
+    /// When its first held record was last decoded, if that failed because its schema is not known.
+    schema_tried: Option<Moment>,
     /// Does the broker have records that the last poll did not return? `None`: not asked since that poll.
     has_unread: Option<bool>,
 }
@@ -77,6 +82,7 @@ impl AlignedPartition {
             has_waited: false,
             batch_end: 0,
             silent_since: None,
+            schema_tried: None,
             has_unread: None,
         }
     }
@@ -90,6 +96,17 @@ impl AlignedPartition {
         *self
             .has_unread
             .get_or_insert_with(|| context.has_unread(topic_partition))
+    }
+
+    /// A lower bound of its next event's time while it returns none; `None` if that has lasted too long.
+    fn next_while_silent(
+        &mut self,
+        context: &impl AlignmentContext,
+        idle_timeout: Duration,
+    ) -> Option<i64> {
+        let now = context.now();
+        let since = *self.silent_since.get_or_insert(now);
+        (now.since(since) < idle_timeout).then_some(self.reached_ms)
     }
 
     /// Sets the event time of the first held record; `None` if it is not decoded.
@@ -111,6 +128,11 @@ pub(crate) struct AlignedPartitions {
     /// Event times of the last [`AHEAD_OF_OTHERS`] events, in the order of processing.
     recent_ms: VecDeque<i64>,
     alignment: Alignment,
+}
+
+/// Is a record whose schema was not known when it was last tried to be decoded again?
+fn is_due(tried: Option<Moment>, now: Moment) -> bool {
+    tried.is_none_or(|tried| now.since(tried) >= SCHEMA_RETRY)
 }
 
 /// Event times up to which records may be processed, milliseconds since the epoch.
@@ -248,6 +270,35 @@ impl AlignedPartitions {
             .is_some_and(|partition| partition.held() > 0)
     }
 
+    /// The next record of a partition, which is or will be held, cannot be decoded until its schema is known.
+    pub(crate) fn await_schema(&mut self, topic_partition: TopicPartition, now: Moment) {
+        if let Some(partition) = self.partition(topic_partition) {
+            partition.schema_tried = Some(now);
+        }
+    }
+
+    /// The schema that a partition waited for is known.
+    pub(crate) fn schema_found(&mut self, topic_partition: TopicPartition) {
+        if let Some(partition) = self.partition(topic_partition) {
+            partition.schema_tried = None;
+            partition.silent_since = None;
+        }
+    }
+
+    /// Does the partition wait for a schema?
+    pub(crate) fn awaits_schema(&mut self, topic_partition: TopicPartition) -> bool {
+        self.partition(topic_partition)
+            .is_some_and(|partition| partition.schema_tried.is_some())
+    }
+
+    /// Number of partitions that wait for a schema.
+    pub(crate) fn awaiting_schema(&self) -> usize {
+        let partitions = self.partitions.iter();
+        partitions
+            .filter(|partition| partition.schema_tried.is_some())
+            .count()
+    }
+
     /// Holds a record. `time_ms` is its event time, which is over the limit; `None` if it is not decoded.
     pub(crate) fn hold(&mut self, record: Record<'_>, time_ms: Option<i64>) {
         if let Some(partition) = self.partition(record.topic_partition) {
@@ -342,12 +393,13 @@ impl AlignedPartitions {
             Some((topic_partition, time_ms)) if topic_partition == partition.topic_partition => {
                 Some(time_ms)
             }
+            _ if partition.schema_tried.is_some() => {
+                partition.next_while_silent(context, idle_timeout)
+            }
             _ if partition.held() > 0 => Some(partition.head_ms),
             _ if partition.batch_end > position => Some(partition.reached_ms),
             _ if partition.has_unread(context) => {
-                let now = context.now();
-                let since = *partition.silent_since.get_or_insert(now);
-                (now.since(since) < idle_timeout).then_some(partition.reached_ms)
+                partition.next_while_silent(context, idle_timeout)
             }
             _ => {
                 partition.silent_since = None;
@@ -384,12 +436,13 @@ impl AlignedPartitions {
         (next_ms <= context.others_ms()).then_some(topic_partition)
     }
 
-    /// The partition with the earliest held record, if that record may be processed.
-    pub(crate) fn releasable(&self, limits: Limits) -> Option<TopicPartition> {
+    /// The partition with the earliest held record, if that record may be processed. One that waits for a schema is left
+    /// out until it is tried again.
+    pub(crate) fn releasable(&self, limits: Limits, now: Moment) -> Option<TopicPartition> {
         let holding = self
             .partitions
             .iter()
-            .filter(|partition| partition.held() > 0);
+            .filter(|partition| partition.held() > 0 && is_due(partition.schema_tried, now));
         let first = holding.min_by_key(|partition| partition.head_ms)?;
         self.admits(first.head_ms, limits)
             .then_some(first.topic_partition)

@@ -1,5 +1,6 @@
 //! Processes records in step across the input partitions.
 
+use flockwise_codec::decode::SchemaId;
 use flockwise_core::task::InputPartition;
 
 use super::held_records::{Limits, Run};
@@ -109,7 +110,7 @@ impl<B: Broker> Worker<B> {
             for (slot, index) in indices.iter().enumerate() {
                 let record = batch.record(*index);
                 if let RecordOutcome::Held(time_ms) = self.align(&record, slot, *index, now_ms)? {
-                    self.alignment.partitions.hold(record, Some(time_ms));
+                    self.alignment.partitions.hold(record, time_ms);
                 }
             }
         }
@@ -123,13 +124,14 @@ impl<B: Broker> Worker<B> {
             self.alignment.wait_counted = self.time_mode.clock().now();
             return Ok(false);
         }
+        let now = self.time_mode.clock().now();
         let mut limits = self.limits(None, usize::MAX);
         let now_ms = self
             .arrival
             .records_arrive(&self.time_mode, self.broker.log_append_ms());
         let mut remaining = MAX_RELEASED_PER_CALL;
         while remaining > 0
-            && let Some(topic_partition) = self.alignment.partitions.releasable(limits)
+            && let Some(topic_partition) = self.alignment.partitions.releasable(limits, now)
         {
             self.alignment.limit_ms = limits.lower_ms();
             remaining = remaining.saturating_sub(self.release_run(topic_partition, now_ms)?.max(1));
@@ -139,7 +141,6 @@ impl<B: Broker> Worker<B> {
         if has_released {
             self.report_progress();
         }
-        let now = self.time_mode.clock().now();
         if !has_released && let Some(topic_partition) = self.waiting_for() {
             let topic = self.pipeline.topics.name(topic_partition.topic);
             let waited = now.since(self.alignment.wait_counted);
@@ -188,6 +189,9 @@ impl<B: Broker> Worker<B> {
                 true => self.decoded_ahead.swap(slot, &mut run.head),
                 false => self.decode_record(&record, slot)?,
             }
+            if self.awaits_schema(&record, slot) {
+                return Ok((slot, None));
+            }
             let Some(time_ms) = self.time_of(&record, slot, now_ms) else {
                 continue;
             };
@@ -216,13 +220,16 @@ impl<B: Broker> Worker<B> {
             return Ok(RecordOutcome::Processed);
         }
         if self.alignment.partitions.is_holding(topic_partition) {
-            return Ok(RecordOutcome::Held(i64::MAX));
+            return Ok(RecordOutcome::Held(Some(i64::MAX)));
+        }
+        if self.awaits_schema(record, slot) {
+            return Ok(RecordOutcome::Held(None));
         }
         let time_ms = self.time_of(record, slot, now_ms);
         if let Some(time_ms) = time_ms
             && self.exceeds_limit(topic_partition, time_ms, position)
         {
-            return Ok(RecordOutcome::Held(time_ms));
+            return Ok(RecordOutcome::Held(Some(time_ms)));
         }
         self.receive(record, slot, now_ms)?;
         if let Some(time_ms) = time_ms {
@@ -246,6 +253,42 @@ impl<B: Broker> Worker<B> {
         let limits = self.limits(Some((topic_partition, time_ms)), position);
         self.alignment.limit_ms = limits.lower_ms();
         !self.alignment.partitions.admits(time_ms, limits)
+    }
+
+    /// Must a decoded record wait for its schema? Then its partition is tried again later.
+    fn awaits_schema(&mut self, record: &Record<'_>, slot: usize) -> bool {
+        let topic_partition = record.topic_partition;
+        let unknown = self.decoded_ahead.get(slot).unknown_schema;
+        let partitions = &mut self.alignment.partitions;
+        let has_waited = partitions.awaits_schema(topic_partition);
+        match unknown {
+            Some(_) => partitions.await_schema(topic_partition, self.time_mode.clock().now()),
+            None if has_waited => partitions.schema_found(topic_partition),
+            None => {}
+        }
+        if has_waited != unknown.is_some() {
+            self.log_schema_wait(record, unknown);
+        }
+        unknown.is_some()
+    }
+
+    fn log_schema_wait(&self, record: &Record<'_>, unknown: Option<SchemaId>) {
+        let topic = self.pipeline.topics.name(record.topic_partition.topic);
+        let (partition, offset) = (record.topic_partition.partition, record.offset);
+        match unknown {
+            Some(id) => tracing::warn!(
+                topic,
+                partition,
+                offset,
+                "{id} is not known: the partition waits for it; add it to the directory that `schemas` of the input's format names"
+            ),
+            None => tracing::info!(
+                topic,
+                partition,
+                offset,
+                "the schema is known now: the partition is read on"
+            ),
+        }
     }
 
     /// Event time of a decoded record; `None` if it has no event, or one too far in the future.

@@ -9,6 +9,7 @@ pub(super) struct Gauges {
     pub(super) customers: IntGaugeVec,
     pub(super) state_bytes: IntGaugeVec,
     pub(super) halted: IntGaugeVec,
+    pub(super) awaiting_schema: IntGaugeVec,
     pub(super) standby_tasks: IntGauge,
     pub(super) standby_bytes: IntGauge,
     pub(super) model_version: IntGaugeVec,
@@ -42,6 +43,10 @@ impl Gauges {
             halted: by_worker(
                 "halted_partitions",
                 "Partitions halted because their next records are lost or damaged.",
+            )?,
+            awaiting_schema: by_worker(
+                "unknown_schema_partitions",
+                "Partitions that wait because the schema of their next record is not known.",
             )?,
             standby_tasks: registrar.gauge(
                 "standby_tasks",

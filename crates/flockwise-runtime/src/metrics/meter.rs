@@ -122,6 +122,8 @@ pub struct WorkerMeter {
     pub state_bytes: u64,
     /// Halted partitions.
     pub halted: u64,
+    /// Input partitions whose next record has a schema that is not known.
+    pub awaiting_schema: u64,
     /// Event time from the earliest next event to the latest processed event of the input partitions, milliseconds.
     pub skew_ms: i64,
     /// Version of the model in use; 0: none.
@@ -206,6 +208,7 @@ impl WorkerMeter {
         set(&gauges.customers, &[worker], self.customers);
         set(&gauges.state_bytes, &[worker], self.state_bytes);
         set(&gauges.halted, &[worker], self.halted);
+        set(&gauges.awaiting_schema, &[worker], self.awaiting_schema);
         let skew_seconds = self.skew_ms as f64 / 1000.0;
         gauges.skew.with_label_values(&[worker]).set(skew_seconds);
         set(&gauges.model_version, &[worker], self.model_version);

@@ -71,7 +71,7 @@ fn every_export_adds_what_came_since_the_last() {
 #[test]
 fn names_helps_and_types_are_as_prometheus_wants_them() {
     let families = filled().0.gather();
-    assert_eq!(families.len(), 43);
+    assert_eq!(families.len(), 44);
     for family in &families {
         let (name, help) = (family.name(), family.help());
         assert!(name.starts_with("flockwise_"), "{name}");

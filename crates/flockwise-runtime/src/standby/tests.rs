@@ -11,6 +11,7 @@ use flockwise_core::task::TaskSettings;
 
 use super::*;
 use crate::event_time_alignment::Alignment;
+use crate::schema_source::NoSchemas;
 use crate::topics::Topics;
 
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -196,6 +197,7 @@ fn pipeline() -> Pipeline {
         starts: Vec::new(),
         start_ids: Vec::new(),
         decoders: Vec::new(),
+        schemas: Arc::new(NoSchemas),
         partitioner: Partitioner::Murmur2,
         task,
         import: None,

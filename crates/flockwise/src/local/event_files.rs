@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use flockwise_codec::decode::Decoder;
+use flockwise_codec::format::Encoding;
 use flockwise_codec::partitioner::Partitioner;
-use flockwise_config::Config;
+use flockwise_config::{Config, Input};
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 
@@ -238,13 +239,28 @@ pub(crate) fn open(files: &[PathBuf], config: &Config) -> Result<Vec<Source>, Fa
             let reader = reader(path).map_err(|error| {
                 Failed::invalid(format!("cannot read {}: {error}", path.display()))
             })?;
+            let input = input_of(path, config)?;
+            require_json(path, &config.inputs[usize::from(input)])?;
             Ok(Source {
                 name: path.display().to_string(),
-                input: input_of(path, config)?,
+                input,
                 reader,
             })
         })
         .collect()
+}
+
+/// Fails if the events of an input are not JSON: a file has one event on each line.
+fn require_json(path: &Path, input: &Input) -> Result<(), Failed> {
+    match input.format.encoding {
+        Encoding::Json => Ok(()),
+        Encoding::Avro { .. } => Err(Failed::invalid(format!(
+            "{}: the input {} is Avro, and replay reads only JSON, one event on each line; replay an export as JSON with a \
+             configuration whose format has no `encoding`",
+            path.display(),
+            input.topic
+        ))),
+    }
 }
 
 fn reader(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {

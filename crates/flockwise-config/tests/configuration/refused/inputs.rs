@@ -96,6 +96,23 @@ fn formats() {
             "unknown key `format.till.customer`: did you mean `customer_id`?",
         ),
         (
+            "[format.till]\nencoding = \"xml\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
+            "format.till.encoding: found \"xml\", expected \"json\" or \"avro\"",
+        ),
+        (
+            "[format.till]\nencoding = \"avro\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
+            "format.till: encoding = \"avro\" needs schemas: give `schema`, the file of the only one, or `schemas`, a directory, \
+             if each record names its schema by a fingerprint (single-object encoding)",
+        ),
+        (
+            "[format.till]\nencoding = \"avro\"\nschema = \"a.avsc\"\nschemas = \"b\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
+            "format.till.schemas: stands beside `schema`; give one of the two",
+        ),
+        (
+            "[format.till]\nschema = \"a.avsc\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
+            "format.till.schema: needs encoding = \"avro\"; JSON has no schemas here",
+        ),
+        (
             "[format]\ntill = 3",
             "format.till: found the number 3, expected a table",
         ),

@@ -113,7 +113,7 @@ impl World {
     /// Releases held records as the worker does.
     fn release(&mut self, aligned: &mut AlignedPartitions) {
         let mut limits = aligned.limits(None, usize::MAX, self);
-        while let Some(topic_partition) = aligned.releasable(limits) {
+        while let Some(topic_partition) = aligned.releasable(limits, self.now()) {
             let (mut run, mut head_ms) = (aligned.take(topic_partition).unwrap(), None);
             let end = run.records.len().min(run.next + DECODED_AT_ONCE);
             while run.next < end {

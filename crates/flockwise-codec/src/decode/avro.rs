@@ -1,0 +1,151 @@
+//! Walks the projection through an Avro datum.
+
+use std::collections::BTreeMap;
+
+use flockwise_avro::{AvroProjection, AvroSchema, AvroSink, AvroTree, AvroValue};
+use flockwise_core::event::Event;
+use flockwise_json::Number;
+
+use super::reject::{Reason, Reject, reject};
+use super::undecoded::{SchemaId, Undecoded};
+use crate::event_sink::{EventSink, FoundValue};
+use crate::format::AvroFraming;
+use crate::projection::{Node, Target};
+
+/// What the value of a record in single-object encoding begins with. The schema's fingerprint follows.
+const SINGLE_OBJECT: [u8; 2] = [0xc3, 0x01];
+
+/// Decodes the Avro records of one input.
+#[derive(Clone, Debug)]
+pub(super) struct AvroDecoder {
+    framing: AvroFraming,
+    known: BTreeMap<SchemaId, KnownSchema>,
+}
+
+/// A schema, compiled for the projection.
+#[derive(Clone, Debug)]
+struct KnownSchema {
+    name: String,
+    projection: AvroProjection<Vec<Target>>,
+}
+
+impl AvroDecoder {
+    /// A decoder that knows no schema yet.
+    pub(super) fn new(framing: AvroFraming) -> Self {
+        Self {
+            framing,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// From now on, data of this schema is decoded.
+    pub(super) fn learn(&mut self, id: SchemaId, schema: &AvroSchema, root: &Node) {
+        let known = KnownSchema {
+            name: schema.name().to_owned(),
+            projection: schema.project(root),
+        };
+        self.known.insert(id, known);
+    }
+
+    /// Stores the wanted values of a datum in the event. Returns the sink, which holds the fields that were found.
+    ///
+    /// # Errors
+    /// If the bytes are not one datum of a known schema.
+    pub(super) fn fill<'e>(
+        &self,
+        bytes: &[u8],
+        event: &'e mut Event,
+    ) -> Result<EventSink<'e>, Undecoded> {
+        if bytes.is_empty() {
+            let detail = "the record has no value, expected one Avro datum";
+            return reject(Reason::Empty, detail).map_err(Undecoded::Reject);
+        }
+        let (id, datum) = match self.framing {
+            AvroFraming::Plain => (SchemaId::Only, bytes),
+            AvroFraming::SingleObject => single_object(bytes).map_err(Undecoded::Reject)?,
+        };
+        let schema = self.known.get(&id).ok_or(Undecoded::UnknownSchema(id))?;
+        let mut sink = EventSink::new(event);
+        let read = schema.projection.read(datum, &mut sink);
+        read.map_err(|invalid| {
+            let (name, hint) = (&schema.name, appearance(bytes));
+            let detail = format!("not one datum of the schema {name}: {invalid}{hint}");
+            Undecoded::Reject(Reject {
+                reason: Reason::NotAvro,
+                detail,
+            })
+        })?;
+        Ok(sink)
+    }
+}
+
+/// The fingerprint of the schema, and the datum.
+fn single_object(bytes: &[u8]) -> Result<(SchemaId, &[u8]), Reject> {
+    let framed = bytes.strip_prefix(&SINGLE_OBJECT);
+    match framed.and_then(<[u8]>::split_first_chunk) {
+        Some((fingerprint, datum)) => {
+            let fingerprint = u64::from_le_bytes(*fingerprint);
+            Ok((SchemaId::Fingerprint(fingerprint), datum))
+        }
+        None => {
+            let hint = appearance(bytes);
+            let detail = format!(
+                "the value does not begin with c3 01 and a fingerprint, as single-object encoding does{hint}"
+            );
+            reject(Reason::NotAvro, detail)
+        }
+    }
+}
+
+/// What bytes that cannot be decoded look like, as the end of a detail.
+fn appearance(bytes: &[u8]) -> String {
+    match bytes {
+        [b'{', ..] => "; it looks like JSON".to_owned(),
+        [0xc3, 0x01, ..] => "; it looks like single-object encoding".to_owned(),
+        [0, a, b, c, d, ..] => {
+            let id = u32::from_be_bytes([*a, *b, *c, *d]);
+            format!("; it may be framed for a schema registry, with schema id {id}")
+        }
+        _ => String::new(),
+    }
+}
+
+impl AvroTree for Node {
+    type Place = Vec<Target>;
+
+    fn place(&self) -> Option<Vec<Target>> {
+        (!self.targets.is_empty()).then(|| self.targets.clone())
+    }
+
+    fn members(&self) -> impl Iterator<Item = (&str, &Self)> {
+        self.names()
+    }
+
+    fn elements(&self) -> impl Iterator<Item = (usize, &Self)> {
+        self.indexed()
+    }
+
+    fn every(&self) -> Option<&Self> {
+        self.every_element()
+    }
+}
+
+impl AvroSink<Vec<Target>> for EventSink<'_> {
+    fn value(&mut self, place: &Vec<Target>, value: AvroValue<'_>) {
+        let found = match value {
+            AvroValue::Null => FoundValue::Null,
+            AvroValue::Bool(value) => FoundValue::Bool(value),
+            AvroValue::Integer(number) => FoundValue::Number(match u64::try_from(number) {
+                Ok(number) => Number::Natural(number),
+                Err(_) => Number::Negative(number),
+            }),
+            AvroValue::Float(number) => FoundValue::Number(Number::Float(number)),
+            AvroValue::Text(text) => FoundValue::Text(self.event.keep(text)),
+            AvroValue::Bytes => FoundValue::Bytes,
+            AvroValue::Instant(ms) => FoundValue::Instant(ms),
+            AvroValue::Local(number) => FoundValue::Local(number),
+            AvroValue::Composite => FoundValue::Composite,
+        };
+        self.take(place, &found);
+    }
+}
