@@ -30,7 +30,7 @@ pub enum Undecoded {
     /// It is not an event.
     #[error(transparent)]
     Reject(#[from] Reject),
-    /// The decoder does not know its schema yet: see [`Decoder::learn`].
+    /// The decoder does not know its schema yet: see [`super::Decoder::learn`].
     #[error("{0} is not known")]
     UnknownSchema(SchemaId),
 }
