@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flockwise_codec::decode::{AvroSchema, SchemaId};
-use flockwise_memory::{CommittedRecord, MemoryBroker};
+use flockwise_memory::{CommittedRecord, MemoryBroker, MemoryClient};
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::pipeline::{Pipeline, TimeMode};
 use flockwise_runtime::schema_source::SchemaSource;
-use flockwise_runtime::topics::{Topic, Topics};
+use flockwise_runtime::topics::Topic;
 use flockwise_runtime::worker::Worker;
 use flockwise_tests::avro_events::{FIRST, FORMAT, SECOND, avro};
 use flockwise_tests::checks;
@@ -47,41 +47,65 @@ impl SchemaSource for GrowingSchemas {
 }
 
 struct Scenario {
-    topics: Topics,
+    pipeline: Arc<Pipeline>,
     broker: MemoryBroker,
     clock: Clock,
     registry: Registry,
+    metrics: Metrics,
     schemas: Arc<GrowingSchemas>,
-    worker: Worker<flockwise_memory::MemoryClient>,
+    worker: Worker<MemoryClient>,
+}
+
+fn join(
+    broker: &MemoryBroker,
+    name: &str,
+    pipeline: &Arc<Pipeline>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Worker<MemoryClient> {
+    let time_mode = TimeMode::Live(clock.clone());
+    let client = broker.worker(name);
+    Worker::new(0, client, pipeline.clone(), time_mode, metrics.clone())
 }
 
 impl Scenario {
     fn create() -> Self {
-        let topics = topics(2, 1);
         let schemas = Arc::new(GrowingSchemas::default());
         schemas.add(FIRST);
         let config = config(&["shop"], &[FORMAT, AT_ONCE, FIXED]);
         let pipeline = Pipeline {
             schemas: schemas.clone(),
-            ..pipeline(&config, topics.clone(), Some(model()))
+            ..pipeline(&config, topics(2, 1), Some(model()))
         };
         let broker = MemoryBroker::new(pipeline.topics.clone(), &[2]);
         let (clock, registry) = (Clock::simulated(NOW_MS), Registry::new());
-        let worker = Worker::new(
-            0,
-            broker.worker("only"),
-            Arc::new(pipeline),
-            TimeMode::Live(clock.clone()),
-            Metrics::register(&registry).expect("a new registry"),
-        );
+        let metrics = Metrics::register(&registry).expect("a new registry");
+        let pipeline = Arc::new(pipeline);
         Self {
-            topics,
+            worker: join(&broker, "first", &pipeline, &clock, &metrics),
+            pipeline,
             broker,
             clock,
             registry,
+            metrics,
             schemas,
-            worker,
         }
+    }
+
+    /// Stops the worker, and continues with another one.
+    fn replace_worker(mut self) -> Self {
+        let Self {
+            broker,
+            pipeline,
+            clock,
+            metrics,
+            ..
+        } = &self;
+        let next = join(broker, "second", pipeline, clock, metrics);
+        std::mem::replace(&mut self.worker, next)
+            .leave()
+            .expect("no failure");
+        self
     }
 
     /// Runs the worker for so much simulated time.
@@ -125,14 +149,24 @@ fn a_partition_waits_for_a_schema_and_loses_nothing() {
         append(&scenario.broker, &avro(record, is_second));
     }
     let of_other = records.len() - of_first;
-    // Longer than the other partition is held back.
-    scenario.run_for(120);
-    assert_eq!(scenario.sum("flockwise_unknown_schema_partitions"), 1.0);
-    let events = scenario.sum("flockwise_events_total") as usize;
+    let events = |scenario: &Scenario| scenario.sum("flockwise_events_total") as usize;
+    scenario.run_for(20);
     assert!(
-        (of_other + READABLE..of_other + READABLE + 3).contains(&events),
-        "{events} events are read, {of_other} of the other partition"
+        events(&scenario) < of_other,
+        "within idle_timeout, the other partition waits"
     );
+    scenario.run_for(60);
+    assert_eq!(scenario.sum("flockwise_unknown_schema_partitions"), 1.0);
+    let read = events(&scenario);
+    assert!(
+        (of_other + READABLE..of_other + READABLE + 3).contains(&read),
+        "{read} events are read, {of_other} of the other partition"
+    );
+    // Another worker takes over, and waits at the same record.
+    scenario = scenario.replace_worker();
+    scenario.run_for(60);
+    assert_eq!(scenario.sum("flockwise_unknown_schema_partitions"), 1.0);
+    assert_eq!(events(&scenario), read);
     scenario.schemas.add(SECOND);
     scenario.run_for(20);
     assert_eq!(scenario.sum("flockwise_unknown_schema_partitions"), 0.0);
@@ -141,7 +175,7 @@ fn a_partition_waits_for_a_schema_and_loses_nothing() {
     let changes = scenario.changes();
     checks::sequences(&changes);
     let config = config(&["segment"], &[AT_ONCE, FIXED]);
-    let as_json = pipeline(&config, scenario.topics, Some(model()));
+    let as_json = pipeline(&config, scenario.pipeline.topics.clone(), Some(model()));
     let reference = reference::run(&as_json, &records);
     checks::same_changes(checks::values(&changes), checks::values(&reference.changes));
 }

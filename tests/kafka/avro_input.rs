@@ -35,6 +35,11 @@ fn avro_events_give_what_the_same_events_give_as_json() {
     );
     fs::write(schemas.join("first.avsc"), avro_events::FIRST).expect("written");
     check().expect(0, &[]);
+    let checked = run(flockwise(&["check", "--json", "--config"]).arg(&path));
+    assert!(
+        checked.stdout.contains("\"4e33fedf904f18ff\""),
+        "{checked:#?}"
+    );
     let address = free_address();
     let mut command = kafka_pipeline.command_with("avro.toml", "only");
     let mut process = Process::start(command.env("FLOCKWISE__HTTP__LISTEN", address.to_string()));

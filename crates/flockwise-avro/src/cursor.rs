@@ -5,9 +5,9 @@ use crate::invalid_datum::Fault;
 /// How deeply values may be nested. JSON has the same limit.
 pub(crate) const DEEPEST: usize = 127;
 
-/// How many elements all arrays and maps of a value may have. Elements can take no bytes, so the value's length does not
-/// bound them.
-pub(crate) const MOST_ELEMENTS: u64 = 1 << 22;
+/// How many elements arrays and maps of a value may have beyond its length in bytes. An element may be zero bytes long, so
+/// the length does not bound their number.
+pub(crate) const MOST_EMPTY_ELEMENTS: usize = 1 << 16;
 
 /// What is not yet read of a value.
 pub(crate) struct AvroCursor<'t> {
@@ -27,11 +27,11 @@ impl<'t> AvroCursor<'t> {
     pub(crate) fn new(value: &'t [u8]) -> Self {
         Self {
             rest: value,
-            elements: MOST_ELEMENTS,
+            elements: (value.len() + MOST_EMPTY_ELEMENTS) as u64,
         }
     }
 
-    /// Takes so many bytes.
+    /// Takes `length` bytes.
     #[inline(always)]
     pub(crate) fn bytes(&mut self, length: usize) -> Result<&'t [u8], Fault> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(Fault::End)?;

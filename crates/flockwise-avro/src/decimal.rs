@@ -14,8 +14,9 @@ const EXACT: u64 = 1 << 53;
 /// The most bytes of an unscaled integer. Longer ones exceed the range of an f64, and would take long to convert.
 const LONGEST: usize = 128;
 
-/// The f64 nearest to a decimal. It is infinite if the unscaled integer is longer than [`LONGEST`].
+/// The f64 nearest to a decimal. It is infinite if the unscaled integer is longer than [`LONGEST`], without padding.
 pub(crate) fn decimal(bytes: &[u8], scale: usize) -> f64 {
+    let bytes = without_padding(bytes);
     match (small(bytes), POWERS.get(scale)) {
         // One division of two exact numbers rounds once.
         (Some(unscaled), Some(power)) if unscaled.unsigned_abs() <= EXACT => {
@@ -23,6 +24,14 @@ pub(crate) fn decimal(bytes: &[u8], scale: usize) -> f64 {
         }
         _ => large(bytes, scale),
     }
+}
+
+/// The same integer without bytes that only repeat its sign: a fixed has them.
+fn without_padding(mut bytes: &[u8]) -> &[u8] {
+    while let [0, 0..=0x7f, ..] | [0xff, 0x80..=0xff, ..] = bytes {
+        bytes = &bytes[1..];
+    }
+    bytes
 }
 
 /// The integer, if it has at most eight bytes.
@@ -63,5 +72,16 @@ mod tests {
         );
         assert_eq!(decimal(&1_i64.to_be_bytes(), 400), 0.0);
         assert_eq!(decimal(&[1; LONGEST + 1], 2), f64::INFINITY);
+        assert_eq!(
+            decimal(&[[0; 200].as_slice(), &[7, 0xcf]].concat(), 2),
+            19.99
+        );
+        let padded = [[0xff; 200].as_slice(), &(-1999_i32).to_be_bytes()].concat();
+        assert_eq!(decimal(&padded, 2), -19.99);
+        assert_eq!(decimal(&(-19_990_000_i128).to_be_bytes(), 6), -19.99);
+        assert_eq!(
+            decimal(&i128::MIN.to_be_bytes(), 30),
+            -170_141_183.460_469_24
+        );
     }
 }

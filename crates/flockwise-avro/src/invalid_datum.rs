@@ -20,7 +20,7 @@ pub enum Fault {
     #[error("an integer has more than 64 bits")]
     Integer,
     /// A length that is negative or exceeds the rest of the value.
-    #[error("a length of {0} bytes, which is not in the value")]
+    #[error("length {0} is negative or exceeds the rest of the value")]
     Length(i64),
     /// A boolean that is neither 0 nor 1.
     #[error("a boolean is {0}, expected 0 or 1")]
@@ -35,12 +35,12 @@ pub enum Fault {
     #[error("a text is not UTF-8")]
     NotText,
     /// Records, arrays, maps and unions are nested too deeply.
-    #[error("values are nested more than {} deep", crate::cursor::DEEPEST)]
+    #[error("values are nested more than {} levels deep", crate::cursor::DEEPEST)]
     TooDeep,
     /// Arrays and maps have too many elements.
     #[error(
-        "arrays and maps have more than {} elements",
-        crate::cursor::MOST_ELEMENTS
+        "arrays and maps have more elements than the value has bytes, and {} more",
+        crate::cursor::MOST_EMPTY_ELEMENTS
     )]
     TooMany,
     /// Bytes follow the datum.

@@ -1,5 +1,5 @@
 //! Reads Avro data in one pass, as the writer's schema describes it. A tree says which values are wanted: these go to a
-//! sink, all others are skipped. Nothing is allocated.
+//! sink, all others are skipped. Nothing is allocated, except for decimals beyond 64 bits.
 //!
 //! [`AvroSchema`] is a parsed schema. [`AvroSchema::project`] compiles it, for one tree, to an [`AvroProjection`];
 //! [`AvroProjection::read`] then reads data of that schema. There is no reader's schema: fields are found by their

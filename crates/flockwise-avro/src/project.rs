@@ -107,12 +107,11 @@ impl<'s> Compiler<'s> {
             Schema::TimestampMillis => Kind::Instant { per_ms: 1 },
             Schema::TimestampMicros => Kind::Instant { per_ms: 1000 },
             Schema::TimestampNanos => Kind::Instant { per_ms: 1_000_000 },
-            Schema::Date
-            | Schema::TimeMillis
-            | Schema::TimeMicros
-            | Schema::LocalTimestampMillis
-            | Schema::LocalTimestampMicros
-            | Schema::LocalTimestampNanos => Kind::Local,
+            Schema::Date | Schema::TimeMillis | Schema::LocalTimestampMillis => {
+                Kind::Local { per_ms: 1 }
+            }
+            Schema::TimeMicros | Schema::LocalTimestampMicros => Kind::Local { per_ms: 1000 },
+            Schema::LocalTimestampNanos => Kind::Local { per_ms: 1_000_000 },
             Schema::Union(union) => {
                 let branches = union.variants().iter();
                 Kind::Union(branches.map(|branch| self.wanted(branch, tree)).collect())
@@ -144,7 +143,7 @@ impl<'s> Compiler<'s> {
             },
             Schema::Ref { name } => match self.named.get(&name.fullname(None)) {
                 Some(schema) => self.kind(schema, tree),
-                // The parser refuses a reference to an unknown type.
+                // `AvroSchema::parse` refuses a reference to an unknown type.
                 None => Kind::Null,
             },
         }

@@ -23,7 +23,7 @@ pub enum AvroValue<'t> {
     Bytes,
     /// An instant, milliseconds since the epoch, rounded down.
     Instant(i64),
-    /// A date, a time of day, or a timestamp without a zone, as the number that was written.
+    /// A date, in days, or a time of day or a timestamp without a zone, in milliseconds.
     Local(i64),
     /// A record, an array or a map. What is wanted of its content follows.
     Composite,
@@ -72,7 +72,7 @@ impl<P> Wanted<P> {
                 AvroValue::Float(decimal(bytes, *scale))
             }
             Kind::Instant { per_ms } => AvroValue::Instant(cursor.long()?.div_euclid(*per_ms)),
-            Kind::Local => AvroValue::Local(cursor.long()?),
+            Kind::Local { per_ms } => AvroValue::Local(cursor.long()?.div_euclid(*per_ms)),
             _ if depth == DEEPEST => return Err(Fault::TooDeep),
             Kind::Union(branches) => {
                 let index = cursor.long()?;

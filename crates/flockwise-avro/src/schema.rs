@@ -1,7 +1,8 @@
 //! Parsed schemas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::mem::{Discriminant, discriminant};
 
 use apache_avro::Schema;
 use serde_json::Value;
@@ -25,6 +26,7 @@ impl AvroSchema {
         let mut json = serde_json::from_str(text).map_err(|error| with_sources(&error))?;
         drop_defaults(&mut json);
         let schema = Schema::parse(&json).map_err(|error| with_sources(&error))?;
+        check_names(&schema)?;
         match &schema {
             Schema::Record(record) => Ok(Self {
                 name: record.name.fullname(None),
@@ -41,10 +43,42 @@ impl AvroSchema {
         &self.name
     }
 
+    /// Whether data of both schemas means the same. Schemas with one fingerprint may differ in logical types.
+    #[must_use]
+    pub fn means_the_same(&self, other: &Self) -> bool {
+        meanings(&self.schema) == meanings(&other.schema)
+    }
+
     /// The fingerprint by which single-object encoding names the schema: CRC-64-AVRO of its canonical form.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+}
+
+/// Checks that each named type is defined once, and each reference by its name. `apache_avro` also accepts references by
+/// an alias.
+fn check_names(schema: &Schema) -> Result<(), String> {
+    let mut all = Vec::new();
+    collect(schema, &mut all);
+    let names: Vec<String> = all.iter().map(|(name, _)| name.clone()).collect();
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(format!("the type {twice} is defined twice"));
+    }
+    match references(schema)
+        .into_iter()
+        .find(|name| !names.contains(name))
+    {
+        Some(unknown) => Err(format!("the type {unknown} is not defined under this name")),
+        None => Ok(()),
+    }
+}
+
+fn references(schema: &Schema) -> Vec<String> {
+    match schema {
+        Schema::Ref { name } => vec![name.fullname(None)],
+        other => parts(other).into_iter().flat_map(references).collect(),
     }
 }
 
@@ -75,28 +109,40 @@ pub(crate) type NamedTypes<'s> = BTreeMap<String, &'s Schema>;
 
 /// All named types of a schema.
 pub(crate) fn named_types(schema: &Schema) -> NamedTypes<'_> {
-    let mut types = NamedTypes::new();
-    collect(schema, &mut types);
-    types
+    let mut all = Vec::new();
+    collect(schema, &mut all);
+    all.into_iter().collect()
 }
 
-fn collect<'s>(schema: &'s Schema, types: &mut NamedTypes<'s>) {
+fn collect<'s>(schema: &'s Schema, types: &mut Vec<(String, &'s Schema)>) {
     if let Some(name) = schema.name()
         && !matches!(schema, Schema::Ref { .. })
     {
-        types.insert(name.fullname(None), schema);
+        types.push((name.fullname(None), schema));
     }
+    for part in parts(schema) {
+        collect(part, types);
+    }
+}
+
+/// The type of each value of a schema, in order, with the scale of a decimal.
+fn meanings(schema: &Schema) -> Vec<(Discriminant<Schema>, usize)> {
+    let scale = match schema {
+        Schema::Decimal(decimal) => decimal.scale,
+        _ => 0,
+    };
+    let mut all = vec![(discriminant(schema), scale)];
+    all.extend(parts(schema).into_iter().flat_map(meanings));
+    all
+}
+
+/// The schemas of which a schema is made.
+fn parts(schema: &Schema) -> Vec<&Schema> {
     match schema {
-        Schema::Record(record) => record
-            .fields
-            .iter()
-            .for_each(|field| collect(&field.schema, types)),
-        Schema::Array(array) => collect(&array.items, types),
-        Schema::Map(map) => collect(&map.types, types),
-        Schema::Union(union) => union
-            .variants()
-            .iter()
-            .for_each(|branch| collect(branch, types)),
-        _ => {}
+        Schema::Record(record) => record.fields.iter().map(|field| &field.schema).collect(),
+        Schema::Array(array) => vec![&array.items],
+        Schema::Map(map) => vec![&map.types],
+        Schema::Union(union) => union.variants().iter().collect(),
+        _ => Vec::new(),
     }
 }

@@ -21,11 +21,11 @@ pub(crate) struct SkipTypes {
 /// How a value lies in the bytes.
 #[derive(Clone, Debug)]
 enum SkipLayout {
-    /// So many bytes.
+    /// Always this number of bytes.
     Fixed(usize),
     /// A number in zigzag LEB128.
     Integer,
-    /// A length and so many bytes.
+    /// A length, and bytes of that number.
     Sized,
     /// Blocks of elements.
     Array(SkipType),
@@ -76,7 +76,7 @@ impl<'s> SkipCompiler<'s> {
 
     fn layout(&mut self, schema: &'s Schema) -> SkipLayout {
         match schema {
-            // The parser refuses a reference to an unknown type.
+            // `AvroSchema::parse` refuses a reference to an unknown type.
             Schema::Null | Schema::Ref { .. } => SkipLayout::Fixed(0),
             Schema::Boolean => SkipLayout::Fixed(1),
             Schema::Float => SkipLayout::Fixed(4),

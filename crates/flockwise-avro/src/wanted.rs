@@ -27,12 +27,14 @@ pub(crate) enum Kind<P> {
         size: Option<usize>,
         scale: usize,
     },
-    /// An instant, in units of which so many are a millisecond.
+    /// An instant. `per_ms`: units per millisecond.
     Instant {
         per_ms: i64,
     },
-    /// A date, a time of day, or a timestamp without a zone.
-    Local,
+    /// A date, in days, or a time of day or a timestamp without a zone. `per_ms`: units per millisecond; 1 for days.
+    Local {
+        per_ms: i64,
+    },
     Union(Vec<Wanted<P>>),
     Record(Vec<RecordField<P>>),
     Array(Elements<P>),

@@ -3,6 +3,7 @@
 mod avro;
 mod identify;
 mod json;
+mod limits;
 mod reject;
 mod undecoded;
 
@@ -10,6 +11,7 @@ pub use flockwise_avro::AvroSchema;
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 
+pub use self::limits::{LARGEST_EVENT, LONGEST_CUSTOMER_ID};
 pub use self::reject::{Reason, Reject};
 pub use self::undecoded::{SchemaId, Undecoded};
 
@@ -17,14 +19,8 @@ use self::avro::AvroDecoder;
 use self::json::fill_from_json;
 use self::reject::reject;
 use crate::event_sink::EventSink;
-use crate::format::{Encoding, Format};
+use crate::format::{Encoding, Format, UnknownSchema};
 use crate::projection::{LARGEST_NUMBER, Projection};
-
-/// The longest customer id that is accepted, in bytes.
-pub const LONGEST_CUSTOMER_ID: usize = 1024;
-
-/// The largest event that is accepted, in bytes.
-pub const LARGEST_EVENT: usize = 3 << 20;
 
 /// Decodes the events of one input.
 #[derive(Clone, Debug)]
@@ -60,6 +56,21 @@ impl Decoder {
         match &mut self.encoding {
             EncodingDecoder::Json => {}
             EncodingDecoder::Avro(avro) => avro.learn(id, schema, &self.projection.root),
+        }
+    }
+
+    /// What happens to a record of this schema, which cannot be found: it is rejected, or `None`: it waits.
+    #[must_use]
+    pub fn reject_unknown(&self, id: SchemaId) -> Option<Reject> {
+        match self.format.encoding {
+            Encoding::Avro {
+                unknown_schema: UnknownSchema::Reject,
+                ..
+            } => Some(Reject {
+                reason: Reason::UnknownSchema,
+                detail: format!("no known schema has {id}"),
+            }),
+            _ => None,
         }
     }
 

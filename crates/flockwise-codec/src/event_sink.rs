@@ -18,7 +18,7 @@ pub(crate) enum FoundValue {
     Bytes,
     /// An instant, milliseconds since the epoch.
     Instant(i64),
-    /// A date, a time of day, or a timestamp without a zone, as a number.
+    /// A date, in days, or a time of day or a timestamp without a zone, in milliseconds.
     Local(i64),
     Composite,
 }
@@ -29,6 +29,8 @@ pub(crate) struct EventSink<'e> {
     pub(crate) fields: [Option<Identity>; Field::COUNT],
     /// Index of the pointer in the plan at which a number was out of range.
     pub(crate) out_of_range: Option<usize>,
+    /// The texts of the event are too large; values were left out.
+    pub(crate) is_too_large: bool,
 }
 
 /// A field's value and the rank of the pointer that found it.
@@ -56,6 +58,7 @@ impl<'e> EventSink<'e> {
             event,
             fields: [const { None }; Field::COUNT],
             out_of_range: None,
+            is_too_large: false,
         }
     }
 

@@ -15,6 +15,8 @@ pub enum Encoding {
         framing: AvroFraming,
         /// Where the schemas are: a file, or a directory if records name their schemas.
         schemas: PathBuf,
+        /// What happens to a record whose schema is in no file.
+        unknown_schema: UnknownSchema,
     },
 }
 
@@ -25,6 +27,16 @@ pub enum AvroFraming {
     Plain,
     /// `c3 01` and the fingerprint of the schema: single-object encoding.
     SingleObject,
+}
+
+/// What happens to a record whose schema is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownSchema {
+    /// Its partition waits until the schema is known.
+    #[default]
+    Wait,
+    /// It becomes a dead letter.
+    Reject,
 }
 
 /// The pointers to the fields of an event. In each list, the first pointer that finds a value wins.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flockwise_codec::format::{AvroFraming, Encoding, Format};
+use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
 use flockwise_core::pointer::Pointer;
 use flockwise_vocabulary::topics::{Topics, is_kafka_name};
 
@@ -140,21 +140,32 @@ fn encoding(section: &mut Section<'_>) -> Encoding {
     });
     let schema = path(section, "schema");
     let schemas = path(section, "schemas");
-    let avro = |framing, schemas| Encoding::Avro { framing, schemas };
+    let unknown_schema = section.read("unknown_schema", |found| match &*found.text()? {
+        "wait" => Ok(UnknownSchema::Wait),
+        "dead_letter" => Ok(UnknownSchema::Reject),
+        _ => Err(found.unexpected("\"wait\" or \"dead_letter\"")),
+    });
+    if unknown_schema.is_some() && schemas.is_none() {
+        section.report("unknown_schema", "is only valid with `schemas`");
+    }
+    let avro = |framing, schemas| Encoding::Avro {
+        framing,
+        schemas,
+        unknown_schema: unknown_schema.unwrap_or_default(),
+    };
     match (is_avro.unwrap_or(false), schema, schemas) {
         (true, Some(file), None) => return avro(AvroFraming::Plain, file),
         (true, None, Some(directory)) => return avro(AvroFraming::SingleObject, directory),
         (true, None, None) => section.blame_whole(
-            "encoding = \"avro\" needs schemas: give `schema`, the file of the only one, or `schemas`, a directory, if \
-             each record names its schema by a fingerprint (single-object encoding)",
+            "encoding = \"avro\" needs `schema`, a file, or `schemas`, a directory for single-object encoding",
         ),
         (true, Some(_), Some(_)) => {
-            section.report("schemas", "stands beside `schema`; give one of the two");
+            section.report("schemas", "cannot be combined with `schema`; give one of the two");
         }
         (false, None, None) => {}
         (false, schema, _) => {
             let key = if schema.is_some() { "schema" } else { "schemas" };
-            section.report(key, "needs encoding = \"avro\"; JSON has no schemas here");
+            section.report(key, "is only valid with encoding = \"avro\"");
         }
     }
     Encoding::Json

@@ -75,6 +75,12 @@ impl Event {
         start..self.text.len() as u32
     }
 
+    /// Length of all texts that are stored.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// The text at a range that [`Event::keep`] returned.
     #[must_use]
     pub fn text(&self, range: &Range<u32>) -> &str {

@@ -16,7 +16,7 @@ use crate::classify_error;
 use crate::polled_producer::PolledProducer;
 use crate::topic_batch::{Refused, TopicBatch};
 
-/// A worker's producer for all topics of the pipeline.
+/// A worker's producer for the internal topics of the pipeline.
 pub(crate) struct PipelineProducer {
     /// Dropped before their producer.
     topics: Vec<ProducerTopic>,
@@ -36,7 +36,7 @@ struct ProducerTopic {
 const QUEUE_FULL_BACKOFF: Duration = Duration::from_millis(5);
 
 impl PipelineProducer {
-    /// A producer for every topic of the pipeline.
+    /// A producer for every internal topic of the pipeline.
     ///
     /// # Errors
     /// If librdkafka does not accept a topic's name.
@@ -45,10 +45,6 @@ impl PipelineProducer {
         topics: &Topics,
         queue_timeout: Duration,
     ) -> Result<Self, Failure> {
-        let inputs = (0..topics.inputs.len()).filter_map(|input| u16::try_from(input).ok());
-        let all = Topics::internal()
-            .into_iter()
-            .chain(inputs.map(Topic::Input));
         let producer_topic = |topic| {
             let name = topics.name(topic);
             let batch = TopicBatch::new(&producer, &name)
@@ -56,7 +52,10 @@ impl PipelineProducer {
             Ok(ProducerTopic { topic, name, batch })
         };
         Ok(Self {
-            topics: all.map(producer_topic).collect::<Result<_, Failure>>()?,
+            topics: Topics::internal()
+                .into_iter()
+                .map(producer_topic)
+                .collect::<Result<_, Failure>>()?,
             producer,
             queue_timeout,
         })

@@ -142,8 +142,6 @@ impl<B: Broker> Worker<B> {
 
     fn report_commit(&mut self, started: Moment) {
         self.meter.commits += 1;
-        self.meter.halted = self.halted();
-        self.meter.awaiting_schema = self.alignment.awaiting_schema() as u64;
         self.meter
             .commit
             .push(self.time_mode.clock().since(started));
@@ -156,6 +154,8 @@ impl<B: Broker> Worker<B> {
         self.meter.customers = tasks.map(|task| task.rows().len() as u64).sum();
         self.meter.tasks_running = self.tasks.len() as u64;
         self.meter.tasks_behind = self.tasks_behind();
+        self.meter.halted = self.halted();
+        self.meter.awaiting_schema = self.alignment.awaiting_schema() as u64;
         if self.time_mode.is_live() {
             self.report_lags();
         }

@@ -7,8 +7,8 @@ use flockwise_codec::decode::{AvroSchema, SchemaId};
 
 /// Finds the schemas of records.
 pub trait SchemaSource: fmt::Debug + Send + Sync {
-    /// The schema that the records of an input name by `id`; `None`: it is not known yet. Answers at once: a worker waits
-    /// for the answer.
+    /// The schema that the records of an input name by `id`; `None`: it is not known yet. It must be fast: the
+    /// worker does nothing else meanwhile.
     fn find(&self, input: u16, id: SchemaId) -> Option<Arc<AvroSchema>>;
 }
 

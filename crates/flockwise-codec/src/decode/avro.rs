@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flockwise_avro::{AvroProjection, AvroSchema, AvroSink, AvroTree, AvroValue};
+use flockwise_avro::{AvroProjection, AvroSchema, AvroSink, AvroTree, AvroValue, InvalidDatum};
 use flockwise_core::event::Event;
 use flockwise_json::Number;
 
+use super::limits::LARGEST_EVENT;
 use super::reject::{Reason, Reject, reject};
 use super::undecoded::{SchemaId, Undecoded};
 use crate::event_sink::{EventSink, FoundValue};
@@ -67,16 +68,30 @@ impl AvroDecoder {
         let schema = self.known.get(&id).ok_or(Undecoded::UnknownSchema(id))?;
         let mut sink = EventSink::new(event);
         let read = schema.projection.read(datum, &mut sink);
-        read.map_err(|invalid| {
-            let (name, hint) = (&schema.name, appearance(bytes));
-            let detail = format!("not one datum of the schema {name}: {invalid}{hint}");
-            Undecoded::Reject(Reject {
-                reason: Reason::NotAvro,
-                detail,
-            })
-        })?;
+        read.map_err(|invalid| not_one_datum(&schema.name, invalid, bytes, datum))?;
+        if sink.is_too_large {
+            return Err(Undecoded::Reject(Reject {
+                reason: Reason::TooLarge,
+                detail: format!("its texts have more than {LARGEST_EVENT} bytes"),
+            }));
+        }
         Ok(sink)
     }
+}
+
+/// Why a value is rejected whose datum is not valid. The offset counts from the value's first byte.
+#[cold]
+fn not_one_datum(name: &str, mut invalid: InvalidDatum, value: &[u8], datum: &[u8]) -> Undecoded {
+    invalid.offset += value.len() - datum.len();
+    // A header has said already what the value is.
+    let hint = match value.len() == datum.len() {
+        true => appearance(value),
+        false => String::new(),
+    };
+    Undecoded::Reject(Reject {
+        reason: Reason::NotAvro,
+        detail: format!("not one datum of the schema {name}: {invalid}{hint}"),
+    })
 }
 
 /// The fingerprint of the schema, and the datum.
@@ -132,6 +147,11 @@ impl AvroTree for Node {
 
 impl AvroSink<Vec<Target>> for EventSink<'_> {
     fn value(&mut self, place: &Vec<Target>, value: AvroValue<'_>) {
+        // The symbols of an enum make many texts of few bytes.
+        if self.event.text_bytes() > LARGEST_EVENT {
+            self.is_too_large = true;
+            return;
+        }
         let found = match value {
             AvroValue::Null => FoundValue::Null,
             AvroValue::Bool(value) => FoundValue::Bool(value),

@@ -6,8 +6,9 @@ use flockwise_core::event::{Event, hash};
 use flockwise_core::plan::Plan;
 use flockwise_json::Number;
 
+use super::Decoder;
+use super::limits::LONGEST_CUSTOMER_ID;
 use super::reject::{Reason, Reject, reject};
-use super::{Decoder, LONGEST_CUSTOMER_ID};
 use crate::event_sink::{Identity, IdentityValue};
 use crate::projection::Field;
 use crate::time::parse_time;
@@ -118,7 +119,11 @@ fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
             })
         }
         IdentityValue::Number(number) => epoch_ms(number.nearest()),
-        IdentityValue::Instant(ms) => Ok(*ms),
+        IdentityValue::Instant(ms) if ms.unsigned_abs() < 100_000_000_000_000 => Ok(*ms),
+        IdentityValue::Instant(ms) => reject(
+            Reason::BadTime,
+            format!("time {ms} ms is beyond the year 5138"),
+        ),
         IdentityValue::Other(kind) => reject(
             Reason::WrongType,
             format!("time is {kind}: RFC 3339 text or an epoch time was expected"),

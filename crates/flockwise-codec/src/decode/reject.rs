@@ -19,6 +19,8 @@ pub enum Reason {
     NotJson,
     /// The value is not exactly one Avro datum of its schema.
     NotAvro,
+    /// The schema of the value is not known.
+    UnknownSchema,
     /// The customer id, the event name or the time is missing.
     MissingField,
     /// A field has the wrong type or length.
@@ -39,10 +41,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Empty,
         Self::NotJson,
         Self::NotAvro,
+        Self::UnknownSchema,
         Self::MissingField,
         Self::WrongType,
         Self::BadTime,
@@ -60,6 +63,7 @@ impl Reason {
             Self::Empty => "empty",
             Self::NotJson => "not_json",
             Self::NotAvro => "not_avro",
+            Self::UnknownSchema => "unknown_schema",
             Self::MissingField => "missing_field",
             Self::WrongType => "wrong_type",
             Self::BadTime => "bad_time",

@@ -18,7 +18,7 @@ impl fmt::Display for SchemaId {
         match self {
             Self::Only => write!(formatter, "the input's schema"),
             Self::Fingerprint(number) => {
-                write!(formatter, "the schema with fingerprint {number:016x}")
+                write!(formatter, "fingerprint {number:016x}")
             }
         }
     }
@@ -31,6 +31,6 @@ pub enum Undecoded {
     #[error(transparent)]
     Reject(#[from] Reject),
     /// The decoder does not know its schema yet: see [`super::Decoder::learn`].
-    #[error("{0} is not known")]
+    #[error("no known schema has {0}")]
     UnknownSchema(SchemaId),
 }

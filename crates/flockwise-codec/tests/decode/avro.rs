@@ -1,7 +1,7 @@
 //! Avro records, written by another library, and what becomes of damaged ones.
 
 use flockwise_codec::decode::{AvroSchema, Decoder, SchemaId, Undecoded};
-use flockwise_codec::format::{AvroFraming, Encoding, Format};
+use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
 use flockwise_core::event::Event;
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
@@ -18,6 +18,7 @@ pub(crate) fn avro() -> Format {
         encoding: Encoding::Avro {
             framing: AvroFraming::Plain,
             schemas: "order.avsc".into(),
+            unknown_schema: UnknownSchema::Wait,
         },
         ..native()
     }
@@ -34,6 +35,7 @@ fn shop(framing: AvroFraming) -> Format {
         encoding: Encoding::Avro {
             framing,
             schemas: "order.avsc".into(),
+            unknown_schema: UnknownSchema::Wait,
         },
         customer_id: pointers(&["/customer/card", "/customer/number"]),
         event: pointers(&["/kind"]),
@@ -121,10 +123,7 @@ fn a_record_of_an_unknown_schema_is_no_reject() {
     let framed = unhex(include_str!("../golden/avro/order_single_object.hex"));
     let format = shop(AvroFraming::SingleObject);
     let told = story(&format, &plan(&[]), None, &framed);
-    assert_eq!(
-        told,
-        "unknown: the schema with fingerprint 1bfc6bb94089f476"
-    );
+    assert_eq!(told, "unknown: fingerprint 1bfc6bb94089f476");
     let told = story(&shop(AvroFraming::Plain), &plan(&[]), None, &framed);
     assert_eq!(told, "unknown: the input's schema");
 }
@@ -167,11 +166,11 @@ fn damaged_records_say_where_the_fault_is() {
         ),
         (
             "02 63 0e 65 00",
-            format!("{bad} 3: a length of 7 bytes, which is not in the value"),
+            format!("{bad} 3: length 7 is negative or exceeds the rest of the value"),
         ),
         (
             "01 63",
-            format!("{bad} 1: a length of -1 bytes, which is not in the value"),
+            format!("{bad} 1: length -1 is negative or exceeds the rest of the value"),
         ),
         (
             "02 ff 02 65 00 00 00",
@@ -200,7 +199,9 @@ fn damaged_records_say_where_the_fault_is() {
         // An array of more nulls than any record has: they take no bytes.
         (
             "02 63 02 65 00 06 80 80 80 08 00 00",
-            format!("{bad} 10: arrays and maps have more than 4194304 elements"),
+            format!(
+                "{bad} 10: arrays and maps have more elements than the value has bytes, and 65536 more"
+            ),
         ),
         (
             "02 63 02 65 00 00 00 61",
@@ -225,7 +226,9 @@ fn damaged_records_say_where_the_fault_is() {
     }
     assert_eq!(
         damaged("7b 22 61 22 3a 31 7d"),
-        format!("{bad} 1: a length of -62 bytes, which is not in the value; it looks like JSON")
+        format!(
+            "{bad} 1: length -62 is negative or exceeds the rest of the value; it looks like JSON"
+        )
     );
 }
 
@@ -249,6 +252,16 @@ fn a_time_is_read_as_its_type_says() {
             logical("long", "timestamp-micros"),
             "f4 03",
             "c ? 1970-01-01T00:00:00.000Z",
+        ),
+        (
+            logical("long", "timestamp-millis"),
+            "fe ff ff ff ff ff ff ff ff 01",
+            "bad_time: time 9223372036854775807 ms is beyond the year 5138",
+        ),
+        (
+            logical("long", "timestamp-millis"),
+            "ff ff ff ff ff ff ff ff ff 01",
+            "bad_time: time -9223372036854775808 ms is beyond the year 5138",
         ),
         (
             logical("long", "timestamp-micros"),
@@ -304,10 +317,42 @@ fn values_nested_too_deeply_are_rejected() {
             &deep,
         );
         assert!(
-            told.ends_with("values are nested more than 127 deep"),
+            told.ends_with("values are nested more than 127 levels deep"),
             "{told}"
         );
     }
+}
+
+#[test]
+fn a_damaged_datum_behind_a_header_has_no_hint_and_the_offset_in_the_value() {
+    let schema = AvroSchema::parse(ORDER).unwrap();
+    let id = SchemaId::Fingerprint(schema.fingerprint());
+    let mut framed = unhex(include_str!("../golden/avro/order_single_object.hex"));
+    framed.truncate(13);
+    let format = shop(AvroFraming::SingleObject);
+    assert_eq!(
+        story(&format, &plan(&[]), Some((id, ORDER)), &framed),
+        "not_avro: not one datum of the schema com.example.shop.OrderPlaced: byte 11: length 36 is negative or exceeds the rest \
+         of the value"
+    );
+}
+
+#[test]
+fn many_symbols_in_few_bytes_are_too_large() {
+    let symbol = "S".repeat(10_000);
+    let schema = format!(
+        r#"{{"type":"record","name":"E","fields":[{{"name":"s","type":{{"type":"array","items":{{"type":"enum","name":"C","symbols":["{symbol}"]}}}}}}]}}"#
+    );
+    // 1000 symbols of one byte each.
+    let mut bytes = unhex("d0 0f");
+    bytes.extend([0; 1001]);
+    let told = story(
+        &avro(),
+        &plan(&["/s/*"]),
+        Some((SchemaId::Only, &schema)),
+        &bytes,
+    );
+    assert_eq!(told, "too_large: its texts have more than 3145728 bytes");
 }
 
 #[test]
@@ -320,5 +365,18 @@ fn a_text_that_is_no_schema_of_a_record_is_refused() {
         refusal(unknown).contains("Elsewhere"),
         "{}",
         refusal(unknown)
+    );
+    let field = |name: &str, kind: &str| format!(r#"{{"name":"{name}","type":{kind}}}"#);
+    let record = |fields: &[String]| {
+        format!(
+            r#"{{"type":"record","name":"E","fields":[{}]}}"#,
+            fields.join(",")
+        )
+    };
+    let color = r#"{"type":"enum","name":"Color","aliases":["Hue"],"symbols":["R"]}"#;
+    let by_alias = record(&[field("a", color), field("b", "\"Hue\"")]);
+    assert_eq!(
+        refusal(&by_alias),
+        "the type Hue is not defined under this name"
     );
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flockwise_codec::format::{AvroFraming, Encoding, Format};
+use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
 use flockwise_config::{Config, InitialStart, Input, Kafka, LostRecords, Partitioner};
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
@@ -187,19 +187,35 @@ fn inputs_start_and_format() {
 #[test]
 fn a_format_of_ones_own_may_be_avro() {
     const POINTERS: &str = "customer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\n";
-    for (lines, framing, schemas) in [
-        ("schema = \"order.avsc\"", AvroFraming::Plain, "order.avsc"),
+    for (lines, framing, schemas, unknown_schema) in [
+        (
+            "schema = \"order.avsc\"",
+            AvroFraming::Plain,
+            "order.avsc",
+            UnknownSchema::Wait,
+        ),
         (
             "schemas = \"schemas\"",
             AvroFraming::SingleObject,
             "schemas",
+            UnknownSchema::Wait,
+        ),
+        (
+            "schemas = \"schemas\"\nunknown_schema = \"dead_letter\"",
+            AvroFraming::SingleObject,
+            "schemas",
+            UnknownSchema::Reject,
         ),
     ] {
         let config = smallest_with(&format!(
             "[[input]]\ntopic = \"orders\"\nformat = \"shop\"\n[format.shop]\nencoding = \"avro\"\n{lines}\n{POINTERS}"
         ));
         let schemas = PathBuf::from(schemas);
-        let expected = Encoding::Avro { framing, schemas };
+        let expected = Encoding::Avro {
+            framing,
+            schemas,
+            unknown_schema,
+        };
         assert_eq!(config.inputs[1].format.encoding, expected, "{lines}");
     }
     let json = format!("[format.shop]\nencoding = \"json\"\n{POINTERS}");

@@ -65,8 +65,10 @@ impl<B: Broker> Worker<B> {
         (decoded.reject, decoded.unknown_schema) = match result {
             Ok(()) => (None, None),
             Err(Undecoded::Reject(reject)) => (Some(reject), None),
-            // Without a value there is nothing to wait for.
-            Err(Undecoded::UnknownSchema(id)) => (None, record.value.map(|_| id)),
+            Err(Undecoded::UnknownSchema(id)) => match decoder.reject_unknown(id) {
+                Some(reject) => (Some(reject), None),
+                None => (None, Some(id)),
+            },
         };
         decoded.message = None;
         decoded.timestamp_ms = record.timestamp_ms;

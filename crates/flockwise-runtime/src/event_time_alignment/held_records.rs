@@ -130,7 +130,7 @@ pub(crate) struct AlignedPartitions {
     alignment: Alignment,
 }
 
-/// Is a record whose schema was not known when it was last tried to be decoded again?
+/// Whether it is time to retry a record whose schema was unknown.
 fn is_due(tried: Option<Moment>, now: Moment) -> bool {
     tried.is_none_or(|tried| now.since(tried) >= SCHEMA_RETRY)
 }
@@ -245,6 +245,12 @@ impl AlignedPartitions {
             .iter()
             .filter(|partition| partition.held() > 0);
         holding.map(|partition| partition.topic_partition)
+    }
+
+    /// Does a held record wait for something else than its schema?
+    pub(crate) fn is_waiting_for_others(&self, now: Moment) -> bool {
+        let mut partitions = self.partitions.iter();
+        partitions.any(|partition| partition.held() > 0 && is_due(partition.schema_tried, now))
     }
 
     /// The latest event time processed in a partition; `i64::MAX` if the partition is not open.

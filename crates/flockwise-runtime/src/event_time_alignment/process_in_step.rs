@@ -38,24 +38,24 @@ impl<B: Broker> Worker<B> {
         self.broker.close(topic_partitions)
     }
 
-    /// Pauses the input partitions with held records, and the samples topic while the trainer learns. Returns whether
-    /// any record is held.
+    /// Pauses the input partitions with held records, and the samples topic while the trainer learns. Returns whether a
+    /// held record may be processed soon: one that waits for its schema may not.
     pub(crate) fn pause(&mut self) -> bool {
         let is_learning = self.trainer.is_learning();
+        let now = self.time_mode.clock().now();
         let InputAlignment {
             partitions, paused, ..
         } = &mut self.alignment;
         let paused_before = !paused.is_empty();
         paused.clear();
         paused.extend(partitions.holding());
-        let is_holding = !paused.is_empty();
         if is_learning {
             paused.push(SAMPLES);
         }
         if paused_before || !paused.is_empty() {
             self.broker.pause(paused);
         }
-        is_holding
+        partitions.is_waiting_for_others(now)
     }
 
     /// The event times up to which records may be processed now: see [`AlignedPartitions::limits`](super::AlignedPartitions::limits). A replay has
@@ -141,7 +141,11 @@ impl<B: Broker> Worker<B> {
         if has_released {
             self.report_progress();
         }
-        if !has_released && let Some(topic_partition) = self.waiting_for() {
+        let is_waiting = self.alignment.partitions.is_waiting_for_others(now);
+        if !has_released
+            && is_waiting
+            && let Some(topic_partition) = self.waiting_for()
+        {
             let topic = self.pipeline.topics.name(topic_partition.topic);
             let waited = now.since(self.alignment.wait_counted);
             self.metrics
@@ -280,13 +284,13 @@ impl<B: Broker> Worker<B> {
                 topic,
                 partition,
                 offset,
-                "{id} is not known: the partition waits for it; add it to the directory that `schemas` of the input's format names"
+                "no schema file has {id}: paused the partition; `flockwise check` prints the fingerprint of each schema file"
             ),
             None => tracing::info!(
                 topic,
                 partition,
                 offset,
-                "the schema is known now: the partition is read on"
+                "found the schema: resumed the partition"
             ),
         }
     }

@@ -17,6 +17,7 @@ use crate::build_pipeline::pipeline;
 use crate::exit::{Failed, outln};
 use crate::kafka_settings::{reason, settings};
 use crate::reports::describe_configuration;
+use crate::schema_files::SchemaFiles;
 
 /// Clock differences up to this are ignored.
 const CLOCK_TOLERANCE_MS: i64 = 60_000;
@@ -31,8 +32,9 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
     } else {
         Vec::new()
     };
+    let schemas = SchemaFiles::load(&config)?.files();
     if arguments.json {
-        let pipeline = describe_configuration::json(&config);
+        let pipeline = describe_configuration::json(&config, &schemas);
         outln!(
             "{:#}",
             json!({ "valid": true, "pipeline": pipeline, "findings": findings })
@@ -42,7 +44,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Failed> {
             "{} is valid: pipeline {}\n\n{}",
             arguments.config.display(),
             config.app,
-            describe_configuration::text(&config).trim_end()
+            describe_configuration::text(&config, &schemas).trim_end()
         );
         finding::print(&findings);
     }

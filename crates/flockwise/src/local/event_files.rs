@@ -255,8 +255,8 @@ fn require_json(path: &Path, input: &Input) -> Result<(), Failed> {
     match input.format.encoding {
         Encoding::Json => Ok(()),
         Encoding::Avro { .. } => Err(Failed::invalid(format!(
-            "{}: the input {} is Avro, and replay reads only JSON, one event on each line; replay an export as JSON with a \
-             configuration whose format has no `encoding`",
+            "{}: replay reads only JSON, and the input {} is Avro; export the topic as JSON, one event on each line, and remove \
+             `encoding` from the format",
             path.display(),
             input.topic
         ))),

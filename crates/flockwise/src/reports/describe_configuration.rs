@@ -9,8 +9,10 @@ use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::policy::LearningPolicy;
 use serde_json::{Value, json};
 
+use crate::schema_files::SchemaFile;
+
 /// The summary as text: one section per heading.
-pub(crate) fn text(config: &Config) -> String {
+pub(crate) fn text(config: &Config, schemas: &[SchemaFile]) -> String {
     let features = columns(config.features.iter().map(|feature| {
         let Feature { name, .. } = feature;
         (
@@ -26,6 +28,7 @@ pub(crate) fn text(config: &Config) -> String {
     }));
     let sections = [
         ("inputs", inputs),
+        ("schemas", schemas.iter().map(schema_file).collect()),
         ("features", features),
         ("model", vec![model(config)]),
         ("decision", vec![decision(config)]),
@@ -46,7 +49,7 @@ pub(crate) fn text(config: &Config) -> String {
 }
 
 /// The summary as JSON. Durations have the format of the configuration.
-pub(crate) fn json(config: &Config) -> Value {
+pub(crate) fn json(config: &Config, schemas: &[SchemaFile]) -> Value {
     let LearningPolicy { k_min, k_max, .. } = config.learning;
     json!({
         "app": config.app,
@@ -56,6 +59,11 @@ pub(crate) fn json(config: &Config) -> Value {
             "topic": input.topic,
             "format": input.format.name,
             "start": start(input),
+        })).collect::<Vec<_>>(),
+        "schemas": schemas.iter().map(|file| json!({
+            "file": file.path,
+            "name": file.schema.name(),
+            "fingerprint": format!("{:016x}", file.schema.fingerprint()),
         })).collect::<Vec<_>>(),
         "features": config.features.iter().map(|feature| json!({
             "name": feature.name,
@@ -98,6 +106,12 @@ pub(crate) fn json(config: &Config) -> Value {
         "state": { "directory": config.state_directory, "memory_bytes": config.memory },
         "http": { "listen": config.http_listen },
     })
+}
+
+fn schema_file(file: &SchemaFile) -> String {
+    let (path, schema) = (file.path.display(), &file.schema);
+    let (name, fingerprint) = (schema.name(), schema.fingerprint());
+    format!("{path}: {name}, fingerprint {fingerprint:016x}")
 }
 
 /// Lines of a name and a text, with the texts aligned.

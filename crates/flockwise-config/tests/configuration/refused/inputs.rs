@@ -101,16 +101,19 @@ fn formats() {
         ),
         (
             "[format.till]\nencoding = \"avro\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
-            "format.till: encoding = \"avro\" needs schemas: give `schema`, the file of the only one, or `schemas`, a directory, \
-             if each record names its schema by a fingerprint (single-object encoding)",
+            "format.till: encoding = \"avro\" needs `schema`, a file, or `schemas`, a directory for single-object encoding",
         ),
         (
             "[format.till]\nencoding = \"avro\"\nschema = \"a.avsc\"\nschemas = \"b\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
-            "format.till.schemas: stands beside `schema`; give one of the two",
+            "format.till.schemas: cannot be combined with `schema`; give one of the two",
         ),
         (
             "[format.till]\nschema = \"a.avsc\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
-            "format.till.schema: needs encoding = \"avro\"; JSON has no schemas here",
+            "format.till.schema: is only valid with encoding = \"avro\"",
+        ),
+        (
+            "[format.till]\nencoding = \"avro\"\nschema = \"a.avsc\"\nunknown_schema = \"wait\"\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
+            "format.till.unknown_schema: is only valid with `schemas`",
         ),
         (
             "[format]\ntill = 3",
