@@ -9,6 +9,7 @@ mod undecoded;
 
 pub use flockwise_avro::AvroSchema;
 use flockwise_core::event::Event;
+use flockwise_core::numeric_text::LARGEST_NUMBER;
 use flockwise_core::plan::Plan;
 
 pub use self::limits::{LARGEST_EVENT, LONGEST_CUSTOMER_ID};
@@ -20,7 +21,7 @@ use self::json::fill_from_json;
 use self::reject::reject;
 use crate::event_sink::EventSink;
 use crate::format::{Encoding, Format, UnknownSchema};
-use crate::projection::{LARGEST_NUMBER, Projection};
+use crate::projection::{Field, Projection};
 
 /// Decodes the events of one input.
 #[derive(Clone, Debug)]
@@ -99,15 +100,21 @@ impl Decoder {
             let detail = format!("the number at {pointer} is not within ±{LARGEST_NUMBER:e}");
             return Ok(reject(Reason::NumberOutOfRange, detail)?);
         }
-        let fields = sink.fields;
+        let (fields, no_customer_text) = (sink.fields, sink.no_customer_text);
+        if fields[Field::CustomerId as usize].is_none()
+            && let Some(text) = no_customer_text
+        {
+            return Err(self.no_customer(event.text(&text)).into());
+        }
         Ok(self.identify(plan, event, &fields)?)
     }
 
     #[inline]
-    fn fill<'e>(&self, bytes: &[u8], event: &'e mut Event) -> Result<EventSink<'e>, Undecoded> {
+    fn fill<'e>(&'e self, bytes: &[u8], event: &'e mut Event) -> Result<EventSink<'e>, Undecoded> {
+        let (root, format) = (&self.projection.root, &self.format);
         match &self.encoding {
-            EncodingDecoder::Json => Ok(fill_from_json(&self.projection.root, bytes, event)?),
-            EncodingDecoder::Avro(avro) => avro.fill(bytes, event),
+            EncodingDecoder::Json => Ok(fill_from_json(root, format, bytes, event)?),
+            EncodingDecoder::Avro(avro) => avro.fill(format, bytes, event),
         }
     }
 }

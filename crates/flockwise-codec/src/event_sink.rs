@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use flockwise_core::event::{Event, Slot, Values};
+use flockwise_core::numeric_text::LARGEST_NUMBER;
 use flockwise_json::Number;
 
-use crate::projection::{Field, LARGEST_NUMBER, Target};
+use crate::format::Format;
+use crate::placeholder_ids::is_placeholder;
+use crate::projection::{Field, Target};
 
 /// A value found at a node of the tree.
 #[derive(Clone, Debug)]
@@ -23,14 +26,18 @@ pub(crate) enum FoundValue {
     Composite,
 }
 
-/// Stores the values that a decoder finds.
+/// Stores the values that a decoder finds. A text of blanks is as absent as `null`, and so is the placeholder of an id.
 pub(crate) struct EventSink<'e> {
     pub(crate) event: &'e mut Event,
+    /// See [`Format::no_customer`].
+    no_customer: &'e [String],
     pub(crate) fields: [Option<Identity>; Field::COUNT],
     /// Index of the pointer in the plan at which a number was out of range.
     pub(crate) out_of_range: Option<usize>,
     /// The texts of the event are too large; values were left out.
     pub(crate) is_too_large: bool,
+    /// A text in place of the customer's id: blanks, or a placeholder.
+    pub(crate) no_customer_text: Option<Range<u32>>,
 }
 
 /// A field's value and the rank of the pointer that found it.
@@ -53,22 +60,29 @@ pub(crate) enum IdentityValue {
 
 impl<'e> EventSink<'e> {
     /// A sink that has found nothing yet.
-    pub(crate) fn new(event: &'e mut Event) -> Self {
+    pub(crate) fn new(event: &'e mut Event, format: &'e Format) -> Self {
         Self {
             event,
+            no_customer: &format.no_customer,
             fields: [const { None }; Field::COUNT],
             out_of_range: None,
             is_too_large: false,
+            no_customer_text: None,
         }
     }
 
     /// Stores a value at each of its targets.
     #[inline(always)]
     pub(crate) fn take(&mut self, targets: &[Target], found: &FoundValue) {
+        let is_blank = match found {
+            FoundValue::Text(range) => self.event.text(range).trim_start().is_empty(),
+            _ => false,
+        };
         for target in targets {
             match *target {
+                Target::Slot(_) if is_blank => {}
                 Target::Slot(values) => self.put(values, found),
-                Target::Field { field, rank } => self.identify(field, rank, found),
+                Target::Field { field, rank } => self.identify(field, rank, found, is_blank),
             }
         }
     }
@@ -96,7 +110,16 @@ impl<'e> EventSink<'e> {
     }
 
     #[inline(always)]
-    fn identify(&mut self, field: Field, rank: u8, found: &FoundValue) {
+    fn identify(&mut self, field: Field, rank: u8, found: &FoundValue, is_blank: bool) {
+        if is_blank || field.is_id() && self.is_placeholder(found) {
+            if field == Field::CustomerId {
+                self.no_customer_text = Some(match found {
+                    FoundValue::Text(range) => range.clone(),
+                    _ => self.event.keep("0"),
+                });
+            }
+            return;
+        }
         let known = &mut self.fields[field as usize];
         if known.as_ref().is_some_and(|known| known.rank < rank) {
             return;
@@ -112,5 +135,16 @@ impl<'e> EventSink<'e> {
             FoundValue::Composite => IdentityValue::Other("an object or an array"),
         };
         *known = Some(Identity { rank, value });
+    }
+
+    #[inline(always)]
+    fn is_placeholder(&self, found: &FoundValue) -> bool {
+        match found {
+            FoundValue::Text(range) => {
+                is_placeholder(self.event.text(range).trim(), self.no_customer)
+            }
+            FoundValue::Number(Number::Natural(0)) => true,
+            _ => false,
+        }
     }
 }

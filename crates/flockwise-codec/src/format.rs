@@ -48,6 +48,8 @@ pub struct Format {
     pub encoding: Encoding,
     /// The customer id: text or an integer.
     pub customer_id: Vec<Pointer>,
+    /// Ids that are no customer, besides those that programs write where they have none.
+    pub no_customer: Vec<String>,
     /// The event name: text.
     pub event: Vec<Pointer>,
     /// The event time: RFC 3339 text, or epoch seconds, milliseconds or microseconds, told apart by size.
@@ -89,6 +91,7 @@ impl Format {
             name: name.to_owned(),
             encoding: Encoding::Json,
             customer_id,
+            no_customer: Vec::new(),
             event,
             time,
             event_id,

@@ -15,6 +15,7 @@ mod little_endian;
 pub mod model;
 pub mod partitioner;
 pub mod pipeline_record;
+mod placeholder_ids;
 mod projection;
 pub mod task_command;
 pub mod task_summary;

@@ -8,10 +8,6 @@ use flockwise_json::{JsonTree, NameTable, RawText};
 
 use crate::format::Format;
 
-/// The largest magnitude of a number. Amounts, counts and ratings are smaller, and a sum of larger numbers
-/// would lose the small ones to rounding.
-pub(crate) const LARGEST_NUMBER: f64 = 1e15;
-
 /// The fields that identify an event, besides its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
@@ -24,6 +20,11 @@ pub(crate) enum Field {
 
 impl Field {
     pub(crate) const COUNT: usize = 5;
+
+    /// Whether its values are ids.
+    pub(crate) fn is_id(self) -> bool {
+        matches!(self, Self::CustomerId | Self::EventId | Self::OrderId)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {

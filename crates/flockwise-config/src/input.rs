@@ -112,6 +112,7 @@ fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
                 "customer_id",
                 "the pointer to the customer id, such as \"/customer\"",
             ),
+            no_customer: section.texts("no_customer"),
             event: required_pointers(
                 &mut section,
                 "event",

@@ -3,8 +3,9 @@
 //! A row has [`Plan::stride`] columns and a reference time, the latest event time seen. Decaying sums are kept as
 //! of the reference time. A late event adds what it is worth by then, so the order of events does not matter.
 
-use crate::event::Event;
+use crate::event::{Event, Values};
 use crate::feature::{Aggregate, DAY_MS};
+use crate::feature_inputs::{FeatureInputs, InputCounts};
 use crate::plan::{Cell, Compiled, Plan};
 
 /// The reference time of a row without events.
@@ -27,12 +28,14 @@ pub fn empty(plan: &Plan) -> Vec<f64> {
 }
 
 /// Adds an event to a row. `ordered_ms` returns when the order that the event refers to was placed under an event
-/// name (by number), if it is still remembered. A reversal is weighted as of that time.
+/// name (by number), if it is still remembered. A reversal is weighted as of that time. `inputs` counts what the features
+/// find in the event.
 pub fn observe(
     plan: &Plan,
     columns: &mut [f64],
     reference_ms: &mut i64,
     event: &Event,
+    inputs: &mut FeatureInputs,
     ordered_ms: impl Fn(u16) -> Option<i64>,
 ) {
     move_on(plan, columns, reference_ms, event.time_ms);
@@ -47,7 +50,7 @@ pub fn observe(
         } else {
             (1.0, event.time_ms)
         };
-        if let Some((first, second)) = terms(feature, event) {
+        if let Some((first, second)) = terms(feature, event, inputs.of(touch.feature)) {
             let added = Added {
                 first: sign * first,
                 second: sign * second,
@@ -78,25 +81,49 @@ fn move_on(plan: &Plan, columns: &mut [f64], reference_ms: &mut i64, time_ms: i6
 
 /// The terms that an event adds to a feature's sums, before weighting: that of the sum or numerator, and that of
 /// the denominator. `None` if the event does not count.
-fn terms(feature: &Compiled, event: &Event) -> Option<(f64, f64)> {
+fn terms(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Option<(f64, f64)> {
     let holds = feature.conditions.iter().all(|check| check.holds(event));
+    if !holds && feature.spec.aggregate != Aggregate::Share {
+        return None;
+    }
+    inputs.events += 1;
     match feature.spec.aggregate {
         Aggregate::Share => Some((f64::from(u8::from(holds)), 1.0)),
-        _ if !holds => None,
         Aggregate::Count | Aggregate::Recency => Some((1.0, 0.0)),
         Aggregate::Sum | Aggregate::Mean => {
-            let mut count = 0.0;
-            let sum = event.numbers(feature.value?).fold(0.0, |sum, number| {
-                count += 1.0;
-                sum + number
+            let mut sum = (0.0, 0.0);
+            each_number(event, feature.value?, inputs, |number| {
+                sum = (sum.0 + number, sum.1 + 1.0);
             });
-            (count > 0.0).then_some((sum, count))
+            (sum.1 > 0.0).then_some(sum)
         }
-        Aggregate::Last => event
-            .numbers(feature.value?)
-            .last()
-            .map(|value| (value, 0.0)),
+        Aggregate::Last => {
+            let mut last = None;
+            each_number(event, feature.value?, inputs, |number| last = Some(number));
+            last.map(|value| (value, 0.0))
+        }
     }
+}
+
+/// Passes the numbers at a pointer to `take`, and counts them and all other values.
+fn each_number(
+    event: &Event,
+    pointer: Values,
+    inputs: &mut InputCounts,
+    mut take: impl FnMut(f64),
+) {
+    let mut is_missing = true;
+    for slot in event.values(pointer) {
+        is_missing = false;
+        match event.number(slot) {
+            Some(number) => {
+                inputs.used += 1;
+                take(number);
+            }
+            None => inputs.count_other(slot),
+        }
+    }
+    inputs.missing += u64::from(is_missing);
 }
 
 struct Added {

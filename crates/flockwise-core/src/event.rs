@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::numeric_text::numeric_text;
+
 /// A JSON value at one of the plan's pointers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Slot {
@@ -141,12 +143,19 @@ impl Event {
         )
     }
 
-    /// The finite numbers at a pointer, in document order.
-    pub fn numbers(&self, pointer: Values) -> impl Iterator<Item = f64> {
-        self.values(pointer).filter_map(|slot| match slot {
+    /// The number that a value is, also if it is written as text.
+    #[must_use]
+    pub fn number(&self, slot: &Slot) -> Option<f64> {
+        match slot {
             Slot::Number(number) => Some(*number),
-            _ => None,
-        })
+            Slot::Text(range) => numeric_text(self.text(range)),
+            Slot::Absent | Slot::Bool(_) | Slot::Composite => None,
+        }
+    }
+
+    /// The numbers at a pointer, in document order.
+    pub fn numbers(&self, pointer: Values) -> impl Iterator<Item = f64> {
+        self.values(pointer).filter_map(|slot| self.number(slot))
     }
 }
 

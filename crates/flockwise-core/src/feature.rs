@@ -174,7 +174,8 @@ pub struct Condition {
     pub test: Test,
 }
 
-/// One operator with its operand. A value that is absent or `null` passes only `Exists(false)`.
+/// One operator with its operand. A value that is absent or `null` passes only `Exists(false)`. A text that is a number
+/// is compared as a number. A value that cannot be compared with the operand passes no other test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
     /// Equals one of these. A plain value is a list of one.

@@ -14,10 +14,12 @@ pub mod drift;
 pub mod event;
 pub mod explain;
 pub mod feature;
+pub mod feature_inputs;
 mod fingerprint;
 pub mod lineage;
 mod logarithm;
 pub mod model;
+pub mod numeric_text;
 pub mod plan;
 /// JSON pointers in which `*` stands for all elements of an array.
 pub mod pointer;

@@ -7,6 +7,7 @@ use crate::feature::{
     self, Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
 use crate::fingerprint;
+use crate::numeric_text::numeric_text;
 use crate::pointer::Pointer;
 
 /// Compiled features: [`Plan::len`] features over [`Plan::stride`] columns per row.
@@ -241,28 +242,37 @@ impl Check {
 }
 
 fn passes(slot: &Slot, test: &Test, event: &Event) -> bool {
+    let number = |holds: &dyn Fn(f64) -> bool| event.number(slot).is_some_and(holds);
     match (test, slot) {
         (Test::Exists(wanted), _) => (*slot != Slot::Absent) == *wanted,
         (_, Slot::Absent) => false,
         (Test::In(constants), _) => constants
             .iter()
-            .any(|constant| equals(slot, constant, event)),
-        (Test::NotEqual(constant), _) => !equals(slot, constant, event),
-        (Test::Greater(bound), Slot::Number(number)) => number > bound,
-        (Test::AtLeast(bound), Slot::Number(number)) => number >= bound,
-        (Test::Less(bound), Slot::Number(number)) => number < bound,
-        (Test::AtMost(bound), Slot::Number(number)) => number <= bound,
+            .any(|constant| equals(slot, constant, event) == Some(true)),
+        (Test::NotEqual(constant), _) => equals(slot, constant, event) == Some(false),
+        (Test::Greater(bound), _) => number(&|number| number > *bound),
+        (Test::AtLeast(bound), _) => number(&|number| number >= *bound),
+        (Test::Less(bound), _) => number(&|number| number < *bound),
+        (Test::AtMost(bound), _) => number(&|number| number <= *bound),
         (Test::Prefix(prefix), Slot::Text(range)) => event.text(range).starts_with(prefix),
-        _ => false,
+        (Test::Prefix(_), _) => false,
     }
 }
 
-fn equals(slot: &Slot, constant: &Constant, event: &Event) -> bool {
+/// Whether a value equals a constant; `None` if they cannot be compared, so that neither `eq` nor `ne` holds because of
+/// their types alone. A text can be a number or a boolean, and a number or a boolean has a text.
+fn equals(slot: &Slot, constant: &Constant, event: &Event) -> Option<bool> {
     match (slot, constant) {
-        (Slot::Text(range), Constant::Text(text)) => event.text(range) == text,
-        (Slot::Number(left), Constant::Number(right)) => left == right,
-        (Slot::Bool(left), Constant::Bool(right)) => left == right,
-        _ => false,
+        (_, Constant::Number(right)) => Some(event.number(slot)? == *right),
+        (Slot::Bool(left), Constant::Bool(right)) => Some(left == right),
+        (Slot::Text(range), Constant::Bool(right)) => {
+            let left: bool = event.text(range).trim().parse().ok()?;
+            Some(left == *right)
+        }
+        (Slot::Text(range), Constant::Text(text)) => Some(event.text(range) == text),
+        (Slot::Number(left), Constant::Text(text)) => Some(numeric_text(text) == Some(*left)),
+        (Slot::Bool(left), Constant::Text(text)) => Some(text.parse() == Ok(*left)),
+        _ => None,
     }
 }
 

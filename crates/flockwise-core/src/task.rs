@@ -33,6 +33,7 @@ use crate::change::Trigger;
 use crate::dedup::order_key;
 use crate::event::Event;
 use crate::feature::DAY_MS;
+use crate::feature_inputs::FeatureInputs;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use crate::rows::Rows;
@@ -285,7 +286,7 @@ impl Task {
             self.sample_before(row, event.time_ms, versions.is_some(), output);
         }
         self.rows.touch(row);
-        self.observe(row, event);
+        self.observe(row, event, &mut output.inputs);
         let at_ms = event.time_ms.max(self.rows.standing(row).as_of_ms);
         let at_ms = at_ms.max(self.rows.reference_ms(row));
         self.score(row, at_ms, Occasion::Event(trigger), versions, output);
@@ -352,10 +353,10 @@ impl Task {
             .is_some_and(|id| self.rows.is_repeated(row, id, bound))
     }
 
-    fn observe(&mut self, row: u32, event: &Event) {
+    fn observe(&mut self, row: u32, event: &Event, inputs: &mut FeatureInputs) {
         let plan = &self.settings.plan;
         let (columns, reference_ms, ordered_ms) = self.rows.sums_mut(row);
-        aggregate::observe(plan, columns, reference_ms, event, |name| {
+        aggregate::observe(plan, columns, reference_ms, event, inputs, |name| {
             ordered_ms(order_key(plan.name_hash(name), event.order?))
         });
     }

@@ -1,5 +1,7 @@
 //! A task that a worker runs, and what of it is not yet committed.
 
+use std::mem::swap;
+
 use flockwise_codec::watermarks::Watermarks as Message;
 use flockwise_core::change::Trigger;
 use flockwise_core::event::Event;
@@ -126,8 +128,11 @@ impl RunningTask {
         versions: Option<&Versions>,
         output: &mut Output,
     ) {
+        // What an abort undoes, it also uncounts.
+        swap(&mut output.inputs, &mut transaction.counts().inputs);
         let task = self.change(transaction);
         task.process(event, trigger, versions, output);
+        swap(&mut output.inputs, &mut transaction.counts().inputs);
         self.idle.note_event(self.task.stream_ms(), arrived);
     }
 

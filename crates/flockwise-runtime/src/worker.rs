@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flockwise_codec::decode::Decoder;
+use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_core::task::{Output, Task, Versions};
 use flockwise_vocabulary::task_id::TaskId;
 
@@ -113,7 +114,7 @@ impl<B: Broker> Worker<B> {
             output: Output::default(),
             outbox: Outbox::new(&pipeline),
             metrics,
-            meter: WorkerMeter::new(number),
+            meter: WorkerMeter::new(number, pipeline.task.plan.feature_names()),
             reported: now,
             time_mode,
             pipeline,
@@ -319,6 +320,12 @@ impl<B: Broker> Worker<B> {
     #[must_use]
     pub fn moves(&self) -> &SegmentMoves {
         self.meter.moves()
+    }
+
+    /// What the features have found since the worker started, as committed.
+    #[must_use]
+    pub fn inputs(&self) -> &FeatureInputs {
+        self.meter.inputs()
     }
 
     /// The tasks that the worker owns, by number.

@@ -9,3 +9,4 @@ pub(crate) mod segment_stats;
 pub(crate) mod segment_table;
 pub(crate) mod summary_counts;
 pub(crate) mod terminal_progress;
+mod unused_features;

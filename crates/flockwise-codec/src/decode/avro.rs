@@ -10,7 +10,7 @@ use super::limits::LARGEST_EVENT;
 use super::reject::{Reason, Reject, reject};
 use super::undecoded::{SchemaId, Undecoded};
 use crate::event_sink::{EventSink, FoundValue};
-use crate::format::AvroFraming;
+use crate::format::{AvroFraming, Format};
 use crate::projection::{Node, Target};
 
 /// What the value of a record in single-object encoding begins with. The schema's fingerprint follows.
@@ -54,6 +54,7 @@ impl AvroDecoder {
     /// If the bytes are not one datum of a known schema.
     pub(super) fn fill<'e>(
         &self,
+        format: &'e Format,
         bytes: &[u8],
         event: &'e mut Event,
     ) -> Result<EventSink<'e>, Undecoded> {
@@ -66,7 +67,7 @@ impl AvroDecoder {
             AvroFraming::SingleObject => single_object(bytes).map_err(Undecoded::Reject)?,
         };
         let schema = self.known.get(&id).ok_or(Undecoded::UnknownSchema(id))?;
-        let mut sink = EventSink::new(event);
+        let mut sink = EventSink::new(event, format);
         let read = schema.projection.read(datum, &mut sink);
         read.map_err(|invalid| not_one_datum(&schema.name, invalid, bytes, datum))?;
         if sink.is_too_large {

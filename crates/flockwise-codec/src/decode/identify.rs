@@ -13,6 +13,9 @@ use crate::event_sink::{Identity, IdentityValue};
 use crate::projection::Field;
 use crate::time::parse_time;
 
+/// How many characters of a text a detail quotes.
+const LONGEST_QUOTE: usize = 40;
+
 impl Decoder {
     /// Sets the event's identity and time from the values of its fields, whatever the encoding was.
     ///
@@ -45,6 +48,26 @@ impl Decoder {
     }
 
     fn missing(&self, field: Field) -> Reject {
+        let detail = format!("no {}: {}", field.name(), self.expected(field));
+        Reject {
+            reason: Reason::MissingField,
+            detail,
+        }
+    }
+
+    /// Why an event is rejected that has this text, blanks or a placeholder, in place of a customer's id.
+    #[cold]
+    pub(super) fn no_customer(&self, text: &str) -> Reject {
+        let shown: String = text.chars().take(LONGEST_QUOTE).collect();
+        let expected = self.expected(Field::CustomerId);
+        Reject {
+            reason: Reason::NoCustomer,
+            detail: format!("customer_id is {shown:?}, which stands for no customer: {expected}"),
+        }
+    }
+
+    /// Where a field is expected.
+    fn expected(&self, field: Field) -> String {
         let pointers = match field {
             Field::CustomerId => &self.format.customer_id,
             Field::Event => &self.format.event,
@@ -53,22 +76,15 @@ impl Decoder {
             Field::OrderId => &self.format.order_id,
         };
         let places: Vec<String> = pointers.iter().map(ToString::to_string).collect();
-        let expected = places.join(" or ");
-        let detail = format!(
-            "no {}: expected at {expected} in format {}",
-            field.name(),
-            self.format.name
-        );
-        Reject {
-            reason: Reason::MissingField,
-            detail,
-        }
+        let places = places.join(" or ");
+        format!("expected at {places} in format {}", self.format.name)
     }
 }
 
 /// Where the event keeps a field's text. An integer is converted to text.
 fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<u32>, Reject> {
     let found = match value {
+        IdentityValue::Text(range) if field.is_id() => return Ok(trimmed(event, range)),
         IdentityValue::Text(range) => return Ok(range.clone()),
         IdentityValue::Number(_) if field == Field::Event => "a number",
         IdentityValue::Instant(_) => "a timestamp",
@@ -90,6 +106,14 @@ fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<
         Reason::WrongType,
         format!("{} is {found}: {expected} was expected", field.name()),
     )
+}
+
+/// The range of a text without the blanks around it.
+fn trimmed(event: &Event, range: &Range<u32>) -> Range<u32> {
+    let text = event.text(range);
+    let start = text.len() - text.trim_start().len();
+    let end = text.trim_end().len();
+    range.start + start as u32..range.start + end as u32
 }
 
 fn optional_hash(

@@ -7,6 +7,7 @@ use flockwise_json::{Invalid, JsonScalar, JsonSink, RawText, explain, scan, unes
 
 use super::reject::{Reason, Reject, reject};
 use crate::event_sink::{EventSink, FoundValue};
+use crate::format::Format;
 use crate::projection::Node;
 
 /// How many characters of each end of a long error a detail quotes.
@@ -26,6 +27,7 @@ struct DocumentSink<'e> {
 #[inline]
 pub(super) fn fill_from_json<'e>(
     root: &Node,
+    format: &'e Format,
     bytes: &[u8],
     event: &'e mut Event,
 ) -> Result<EventSink<'e>, Reject> {
@@ -40,7 +42,7 @@ pub(super) fn fill_from_json<'e>(
         .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
     let end = event.keep(document).end as usize;
     let mut sink = DocumentSink {
-        values: EventSink::new(event),
+        values: EventSink::new(event, format),
         end,
     };
     scan(root, document, &mut sink).or_else(|_| reject_json(root, document))?;

@@ -23,6 +23,8 @@ pub enum Reason {
     UnknownSchema,
     /// The customer id, the event name or the time is missing.
     MissingField,
+    /// The customer id is empty or a placeholder, such as `null` or `undefined`.
+    NoCustomer,
     /// A field has the wrong type or length.
     WrongType,
     /// The time cannot be parsed.
@@ -41,12 +43,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Empty,
         Self::NotJson,
         Self::NotAvro,
         Self::UnknownSchema,
         Self::MissingField,
+        Self::NoCustomer,
         Self::WrongType,
         Self::BadTime,
         Self::NumberOutOfRange,
@@ -65,6 +68,7 @@ impl Reason {
             Self::NotAvro => "not_avro",
             Self::UnknownSchema => "unknown_schema",
             Self::MissingField => "missing_field",
+            Self::NoCustomer => "no_customer",
             Self::WrongType => "wrong_type",
             Self::BadTime => "bad_time",
             Self::NumberOutOfRange => "number_out_of_range",

@@ -44,6 +44,7 @@ fn a_table_of_ones_own_takes_the_first_pointer_that_is_there() {
         name: "till".to_owned(),
         encoding: Encoding::Json,
         customer_id: pointers(&["/card/id", "/customer", "/customers/0"]),
+        no_customer: Vec::new(),
         event: pointers(&["/kind"]),
         time: pointers(&["/at"]),
         event_id: pointers(&["/id"]),
@@ -70,8 +71,25 @@ fn integers_are_ids_and_written_as_text() {
         r#"
         {"customer_id":12345,"event":"e","time":0,"event_id":17,"order_id":-3} => 12345 ? 1970-01-01T00:00:00.000Z id=17 order=-3
         {"customer_id":"12345","event":"e","time":0,"event_id":"17","order_id":"-3"} => 12345 ? 1970-01-01T00:00:00.000Z id=17 order=-3
-        {"customer_id":0,"event":"e","time":0,"event_id":18446744073709551615} => 0 ? 1970-01-01T00:00:00.000Z id=18446744073709551615
-        {"customer_id":"c","event":"e","time":0,"event_id":null,"order_id":""} => c ? 1970-01-01T00:00:00.000Z order=
+        {"customer_id":1,"event":"e","time":0,"event_id":18446744073709551615} => 1 ? 1970-01-01T00:00:00.000Z id=18446744073709551615
+        "#,
+    );
+}
+
+#[test]
+fn an_empty_value_or_a_placeholder_is_absent_and_the_next_pointer_is_tried() {
+    check(
+        &Format::builtin("segment").unwrap(),
+        &["/properties/coupon"],
+        r#"
+        {"userId":"","anonymousId":"an-1","type":"page","timestamp":1} => an-1 page 1970-01-01T00:00:01.000Z
+        {"anonymousId":"an-1","userId":" \t","type":"page","timestamp":1} => an-1 page 1970-01-01T00:00:01.000Z
+        {"userId":"undefined","anonymousId":"an-1","type":"page","timestamp":1} => an-1 page 1970-01-01T00:00:01.000Z
+        {"userId":0,"anonymousId":"an-1","type":"page","timestamp":1} => an-1 page 1970-01-01T00:00:01.000Z
+        {"userId":"{{user.id}}","anonymousId":" an-1 ","type":"page","timestamp":1} => an-1 page 1970-01-01T00:00:01.000Z
+        {"userId":"u","event":"","type":"page","timestamp":"","sentAt":2} => u page 1970-01-01T00:00:02.000Z
+        {"userId":"u","type":"page","timestamp":1,"messageId":"","properties":{"order_id":"0","coupon":"  "}} => u page 1970-01-01T00:00:01.000Z
+        {"userId":"u","type":"page","timestamp":1,"messageId":" e1 ","properties":{"order_id":null}} => u page 1970-01-01T00:00:01.000Z id=e1
         "#,
     );
 }

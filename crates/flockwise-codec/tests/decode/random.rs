@@ -82,12 +82,17 @@ fn walk<'v>(value: &'v Value, steps: &[PointerStep], found: &mut Vec<&'v Value>)
     }
 }
 
+/// A text of blanks is as absent as null.
+pub(crate) fn is_blank(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.chars().all(char::is_whitespace))
+}
+
 fn expected(document: &Value, pointer: &Pointer) -> Vec<String> {
     let mut found = Vec::new();
     walk(document, pointer.steps(), &mut found);
     found
         .into_iter()
-        .filter(|value| !value.is_null())
+        .filter(|value| !value.is_null() && !is_blank(value.as_str()))
         .map(|value| match value {
             Value::Array(_) | Value::Object(_) => "[]".to_owned(),
             Value::Number(number) => number.as_f64().unwrap().to_string(),

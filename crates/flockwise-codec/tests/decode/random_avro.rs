@@ -11,6 +11,7 @@ use flockwise_core::pointer::{Pointer, PointerStep};
 use proptest::prelude::*;
 
 use crate::avro::avro;
+use crate::random::is_blank;
 use crate::script::{plan, show};
 
 /// Names that fields, keys of maps and pointers share.
@@ -259,7 +260,11 @@ fn expected(value: &Value, pointer: &Pointer) -> Vec<Option<String>> {
     let number = |number: f64| Some(number.to_string());
     found
         .into_iter()
-        .filter(|value| **value != Value::Null)
+        .filter(|value| match value {
+            Value::Null => false,
+            Value::String(text) => !is_blank(Some(text)),
+            _ => true,
+        })
         .map(|value| match value {
             Value::Boolean(flag) => Some(flag.to_string()),
             Value::Int(value) | Value::Date(value) => number(f64::from(*value)),

@@ -176,6 +176,7 @@ fn inputs_start_and_format() {
         name: "till".to_owned(),
         encoding: Encoding::Json,
         customer_id: vec![pointer("/card/id"), pointer("/customer")],
+        no_customer: Vec::new(),
         event: vec![pointer("/kind")],
         time: vec![pointer("/at")],
         event_id: vec![pointer("/id")],

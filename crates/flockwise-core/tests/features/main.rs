@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use flockwise_core::aggregate::{NEVER_MS, empty, evaluate, observe};
 use flockwise_core::feature::{Aggregate, Feature};
+use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_core::plan::Plan;
 use proptest::prelude::*;
 
@@ -19,6 +20,7 @@ use random::{DAY_MS, HOUR_MS, documents, feature, plain};
 struct Seen {
     columns: Vec<f64>,
     reference_ms: i64,
+    inputs: FeatureInputs,
 }
 
 /// Passes documents, in the order of `order`, to a new row. A reversal names its order by index.
@@ -29,17 +31,26 @@ fn observe_all(plan: &Plan, documents: &[Document], order: &[usize]) -> Seen {
         .map(|(index, document)| (index, (document.name, document.time_ms)))
         .collect();
     let (mut columns, mut reference_ms) = (empty(plan), NEVER_MS);
+    let mut inputs = FeatureInputs::default();
     for index in order {
         let document = &documents[*index];
         let event = event(plan, document);
-        observe(plan, &mut columns, &mut reference_ms, &event, |name| {
-            let (known, time_ms) = placed[&document.reverses?];
-            (plan.name(known) == Some(name)).then_some(time_ms)
-        });
+        observe(
+            plan,
+            &mut columns,
+            &mut reference_ms,
+            &event,
+            &mut inputs,
+            |name| {
+                let (known, time_ms) = placed[&document.reverses?];
+                (plan.name(known) == Some(name)).then_some(time_ms)
+            },
+        );
     }
     Seen {
         columns,
         reference_ms,
+        inputs,
     }
 }
 
@@ -79,6 +90,10 @@ fn compare(
     let plan = Plan::compile(features);
     let seen = observe_all(&plan, documents, order);
     let arrived: Vec<&Document> = order.iter().map(|index| &documents[*index]).collect();
+    for (index, feature) in features.iter().enumerate() {
+        let counts = seen.inputs.counts().get(index).copied();
+        prop_assert_eq!(counts.unwrap_or_default(), naive::inputs(feature, &arrived));
+    }
     for at_ms in times(seen.reference_ms, later) {
         let (raw, vector) = features_at(&plan, &seen, at_ms);
         for (index, feature) in features.iter().enumerate() {
@@ -150,6 +165,7 @@ fn a_long_silence_leaves_numbers_and_no_customer_without_one() {
     let nobody = Seen {
         columns: empty(&plan),
         reference_ms: NEVER_MS,
+        inputs: FeatureInputs::default(),
     };
     for at_ms in [0, 1 << 50, i64::MAX] {
         let (raw, _) = features_at(&plan, &nobody, at_ms);

@@ -1,6 +1,7 @@
 //! The naive version: keeps all events and computes each feature from its definition.
 
 use flockwise_core::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test, Transform};
+use flockwise_core::feature_inputs::InputCounts;
 
 use crate::document::{Document, Value};
 
@@ -181,6 +182,43 @@ fn term(feature: &Feature, document: &Document) -> Option<Term> {
     })
 }
 
+/// What a feature finds in the events that match it.
+pub(crate) fn inputs(feature: &Feature, arrived: &[&Document]) -> InputCounts {
+    let named =
+        |names: &[String], document: &Document| names.iter().any(|name| name == document.name);
+    let matching = arrived.iter().filter(|document| {
+        let is_named = named(&feature.reversed_by, document)
+            || feature.events.is_empty()
+            || named(&feature.events, document);
+        let is_share = feature.aggregate == Aggregate::Share;
+        is_named
+            && holds(&feature.base, document)
+            && (is_share || holds(&feature.conditions, document))
+    });
+    let mut counts = InputCounts::default();
+    for document in matching {
+        counts.events += 1;
+        let Some(pointer) = &feature.value else {
+            continue;
+        };
+        let values = document.values(&pointer.to_string());
+        let present: Vec<&Value> = values
+            .iter()
+            .filter(|value| **value != Value::Absent)
+            .collect();
+        counts.missing += u64::from(present.is_empty());
+        for value in present {
+            match (value, value.number()) {
+                (_, Some(_)) => counts.used += 1,
+                (Value::Text(_), _) => counts.text += 1,
+                (Value::Bool(_), _) => counts.boolean += 1,
+                _ => counts.composite += 1,
+            }
+        }
+    }
+    counts
+}
+
 fn pointer(feature: &Feature) -> String {
     feature.value.as_ref().unwrap().to_string()
 }
@@ -208,25 +246,41 @@ fn holds(conditions: &[Condition], document: &Document) -> bool {
 }
 
 fn passes(value: &Value, test: &Test) -> bool {
-    let equals = |constant: &Constant| match (value, constant) {
-        (Value::Text(left), Constant::Text(right)) => left == right,
-        (Value::Number(left), Constant::Number(right)) => left == right,
-        (Value::Bool(left), Constant::Bool(right)) => left == right,
-        _ => false,
-    };
-    let number = match value {
-        Value::Number(number) => Some(*number),
-        _ => None,
-    };
+    let is = |constant: &Constant| same(value, constant) == Some(true);
+    let is_not = |constant: &Constant| same(value, constant) == Some(false);
+    let number = value.number();
     match test {
         Test::Exists(wanted) => (*value != Value::Absent) == *wanted,
-        _ if *value == Value::Absent => false,
-        Test::In(constants) => constants.iter().any(equals),
-        Test::NotEqual(constant) => !equals(constant),
+        Test::In(constants) => constants.iter().any(is),
+        Test::NotEqual(constant) => is_not(constant),
         Test::Greater(bound) => number.is_some_and(|number| number > *bound),
         Test::AtLeast(bound) => number.is_some_and(|number| number >= *bound),
         Test::Less(bound) => number.is_some_and(|number| number < *bound),
         Test::AtMost(bound) => number.is_some_and(|number| number <= *bound),
         Test::Prefix(prefix) => matches!(value, Value::Text(text) if text.starts_with(prefix)),
+    }
+}
+
+/// Whether a value and a constant are the same; `None` if they are of kinds that cannot be compared.
+fn same(value: &Value, constant: &Constant) -> Option<bool> {
+    if let Constant::Number(right) = constant {
+        return value.number().map(|left| left == *right);
+    }
+    let truth = match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::Text("true") => Some(true),
+        _ => None,
+    };
+    match (value, constant) {
+        (Value::Absent | Value::Composite, _) => None,
+        (_, Constant::Bool(right)) => truth.map(|left| left == *right),
+        (Value::Text(left), Constant::Text(right)) => Some(left == right),
+        (Value::Bool(left), Constant::Text(right)) => Some(left.to_string() == *right),
+        (Value::Number(left), Constant::Text(right)) => {
+            let known = ["1", "-1.50", " 0.25\t", "1e3"].into_iter();
+            let mut known = known.filter(|text| text == right);
+            Some(known.any(|text| Value::Text(text).number() == Some(*left)))
+        }
+        (Value::Number(_) | Value::Bool(_) | Value::Text(_), Constant::Number(_)) => None,
     }
 }

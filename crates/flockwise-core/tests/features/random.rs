@@ -12,7 +12,9 @@ pub(crate) const HOUR_MS: i64 = 3_600_000;
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
 
 const NAMES: [&str; 4] = ["A", "B", "C", "Refund"];
-const TEXTS: [&str; 3] = ["web", "webshop", ""];
+const TEXTS: [&str; 9] = [
+    "web", "webshop", "", "1", "-1.50", " 0.25\t", "1e3", "1,5", "true",
+];
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![

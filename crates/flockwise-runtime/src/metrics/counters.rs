@@ -2,9 +2,10 @@
 
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
+use flockwise_core::feature_inputs::InputCounts;
 use flockwise_core::lineage::Step;
 use flockwise_core::task::TaskCommand;
-use prometheus::{CounterVec, IntCounter};
+use prometheus::{CounterVec, IntCounter, IntCounterVec};
 
 use super::abort_reasons::{Abort, Restart};
 use super::metric_options::options;
@@ -32,16 +33,44 @@ pub(super) struct Counters {
     pub(super) segment_steps: [IntCounter; Step::NAMES.len()],
     pub(super) drift_alarms: IntCounter,
     pub(super) held_back: CounterVec,
+    pub(super) feature_events: IntCounterVec,
+    pub(super) feature_values: IntCounterVec,
 }
 
 impl Counters {
+    /// Adds what a feature found.
+    pub(super) fn add_input(&self, feature: &str, counts: &InputCounts) {
+        if counts.events == 0 {
+            return;
+        }
+        let events = self.feature_events.with_label_values(&[feature]);
+        events.inc_by(counts.events);
+        for (kind, count) in InputCounts::KINDS.iter().zip(counts.values()) {
+            if count > 0 {
+                let values = self.feature_values.with_label_values(&[feature, kind]);
+                values.inc_by(count);
+            }
+        }
+    }
+
     pub(super) fn register(registrar: &Registrar<'_>) -> prometheus::Result<Self> {
         let one = |name, help| registrar.counter(name, help);
         let held_back = options(
             "alignment_wait_seconds_total",
             "Time for which events of other partitions were held back to wait for this partition.",
         );
+        let feature_events = options(
+            "feature_events_total",
+            "Events that matched the feature's event names and conditions.",
+        );
+        let feature_values = options(
+            "feature_values_total",
+            "Values at the feature's pointer, by kind; `used` are numbers, also as text.",
+        );
         Ok(Self {
+            feature_events: registrar.keep(IntCounterVec::new(feature_events, &["feature"])?)?,
+            feature_values: registrar
+                .keep(IntCounterVec::new(feature_values, &["feature", "kind"])?)?,
             held_back: registrar.keep(CounterVec::new(held_back, &["topic", "partition"])?)?,
             events: one(
                 "events_total",

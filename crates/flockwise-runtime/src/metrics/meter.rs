@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
+use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_core::lineage::Step;
 use flockwise_core::task::TaskCommand;
 use flockwise_core::trainer::WarmUp;
@@ -50,6 +51,8 @@ pub struct Counts {
     pub segment_steps: [u64; Step::NAMES.len()],
     /// Drift alarms.
     pub drift_alarms: u64,
+    /// What the features found in the events.
+    pub inputs: FeatureInputs,
     /// Published segment changes by cause, from and to.
     pub moves: SegmentMoves,
     /// For each event that a task counted or rejected, but not for a forwarded one: the timestamp of the input record,
@@ -74,6 +77,7 @@ impl Counts {
         merge_one(&mut self.sweep_outliers, other.sweep_outliers);
         merge_each(&mut self.segment_steps, &other.segment_steps);
         merge_one(&mut self.drift_alarms, other.drift_alarms);
+        self.inputs.add(&other.inputs);
     }
 
     /// Counts a step of the lineage.
@@ -144,15 +148,19 @@ pub struct WorkerMeter {
     pub tasks_restoring: u64,
     committed: Counts,
     moves: SegmentMoves,
+    inputs: FeatureInputs,
     worker: String,
+    /// Names of the features.
+    features: Vec<String>,
 }
 
 impl WorkerMeter {
-    /// A meter at zero for the worker with this number.
+    /// A meter at zero for the worker with this number, in a pipeline with these features.
     #[must_use]
-    pub fn new(worker: usize) -> Self {
+    pub fn new<'a>(worker: usize, features: impl Iterator<Item = &'a str>) -> Self {
         Self {
             worker: worker.to_string(),
+            features: features.map(str::to_owned).collect(),
             ..Self::default()
         }
     }
@@ -169,6 +177,7 @@ impl WorkerMeter {
         for (step, count) in &committed.moves {
             *self.moves.entry(*step).or_default() += count;
         }
+        self.inputs.add(&committed.inputs);
         self.committed.merge(&committed);
         // The next transaction uses its allocation.
         counts.received_ms = committed.received_ms;
@@ -186,6 +195,12 @@ impl WorkerMeter {
         &self.moves
     }
 
+    /// What the features have found since the worker started, as committed.
+    #[must_use]
+    pub fn inputs(&self) -> &FeatureInputs {
+        &self.inputs
+    }
+
     /// Adds the counters to the metrics, resets them to zero, and sets the gauges.
     pub fn export(&mut self, metrics: &Metrics) {
         self.add_to(&metrics.counters);
@@ -196,6 +211,10 @@ impl WorkerMeter {
 
     fn add_to(&mut self, counters: &Counters) {
         self.committed.add_to(counters);
+        let inputs = take(&mut self.committed.inputs);
+        for (feature, counts) in self.features.iter().zip(inputs.counts()) {
+            counters.add_input(feature, counts);
+        }
         add(&counters.commits, &mut self.commits);
         add_each(&counters.aborts, &mut self.aborts);
         add(&counters.standby_takeovers, &mut self.standby_takeovers);

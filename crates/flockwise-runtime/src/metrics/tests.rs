@@ -18,7 +18,7 @@ fn text(registry: &Registry) -> String {
 fn filled() -> (Registry, Metrics) {
     let registry = Registry::new();
     let metrics = Metrics::register_by(&registry, &Clock::simulated(100_000)).unwrap();
-    let mut meter = WorkerMeter::new(1);
+    let mut meter = WorkerMeter::new(1, ["orders"].into_iter());
     let mut counts = Counts {
         events: 5,
         ..Counts::default()
@@ -33,6 +33,8 @@ fn filled() -> (Registry, Metrics) {
     meter.customers = 41;
     meter.tasks_restoring = 2;
     counts.dead_letters[Reason::TooLate as usize] = 1;
+    let inputs = counts.inputs.of(0);
+    (inputs.events, inputs.used, inputs.text) = (3, 2, 1);
     meter.aborts[Abort::Lost as usize] = 1;
     let commits = [1_000, 1_001, 4_000, 30_000_000];
     meter.commit = commits.map(Duration::from_micros).to_vec();
@@ -53,6 +55,9 @@ fn every_export_adds_what_came_since_the_last() {
         "flockwise_suppressed_changes_total{reason=\"dwell\"} 3",
         "flockwise_dead_letters_total{reason=\"too_late\"} 1",
         "flockwise_sweep_outliers_total 4",
+        "flockwise_feature_events_total{feature=\"orders\"} 3",
+        "flockwise_feature_values_total{feature=\"orders\",kind=\"text\"} 1",
+        "flockwise_feature_values_total{feature=\"orders\",kind=\"used\"} 2",
         "flockwise_customers{worker=\"1\"} 41",
         "flockwise_tasks{state=\"restoring\",worker=\"1\"} 2",
         "flockwise_input_lag_seconds{partition=\"3\",topic=\"clicks\"} 1.5",
@@ -71,7 +76,7 @@ fn every_export_adds_what_came_since_the_last() {
 #[test]
 fn names_helps_and_types_are_as_prometheus_wants_them() {
     let families = filled().0.gather();
-    assert_eq!(families.len(), 44);
+    assert_eq!(families.len(), 46);
     for family in &families {
         let (name, help) = (family.name(), family.help());
         assert!(name.starts_with("flockwise_"), "{name}");
@@ -115,7 +120,7 @@ fn quantiles_are_known_and_names_registered_once() {
 fn what_is_aborted_is_not_counted_and_what_is_done_again_once() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
-    let mut meter = WorkerMeter::new(0);
+    let mut meter = WorkerMeter::new(0, ["orders"].into_iter());
     let mut transaction = Transaction::default();
     let work = |transaction: &mut Transaction| {
         let counts = transaction.counts();

@@ -199,11 +199,12 @@ impl Session {
         self.workers.iter().for_each(Worker::answer);
     }
 
-    /// Adds all moves so far to `tally`.
+    /// Adds all moves so far, and what the features found, to `tally`.
     pub(crate) fn count_moves(&self, tally: &mut Tally) {
-        self.workers
-            .iter()
-            .for_each(|worker| tally.add_moves(worker.moves()));
+        for worker in &self.workers {
+            tally.add_moves(worker.moves());
+            tally.inputs.add(worker.inputs());
+        }
     }
 
     /// Number of segment changes so far.

@@ -19,6 +19,7 @@ use crate::local::segment_stats::{SegmentStats, segment_stats};
 use crate::local::segment_table;
 use crate::local::summary_counts::Tally;
 use crate::local::terminal_progress::ProgressLine;
+use crate::local::unused_features;
 use crate::reports::wording::number;
 
 /// State partitions if the configuration has none: enough for any machine, and the same on all.
@@ -143,6 +144,9 @@ pub(crate) fn print(
         number(session.customers() as f64),
         number(tally.changes as f64),
     );
+    for line in unused_features::lines(&session.pipeline.task.plan, &tally.inputs) {
+        outln!("{line}");
+    }
     for (reason, count) in &tally.dead_letters {
         outln!(
             "dead letters with reason {reason}: {}",

@@ -16,6 +16,7 @@ use crate::exit::Failed;
 use crate::local::local_pipeline::Session;
 use crate::local::segment_stats::SegmentStats;
 use crate::local::summary_counts::{Tally, header};
+use crate::local::unused_features;
 
 /// Collects the records for the files.
 pub(crate) struct Results {
@@ -188,6 +189,7 @@ pub(crate) fn summary(
         "changes": tally.changes,
         "changes_by_cause": tally.by_cause,
         "dead_letters": tally.dead_letters,
+        "features": unused_features::summary(&session.pipeline.task.plan, &tally.inputs),
         "segments": segments,
     })
 }

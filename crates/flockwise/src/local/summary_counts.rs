@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_memory::CommittedRecord;
 use flockwise_runtime::worker::SegmentMoves;
 
@@ -14,6 +15,8 @@ pub(crate) struct Tally {
     pub(crate) by_cause: BTreeMap<&'static str, u64>,
     /// Changes into and out of each segment. A customer's first segment does not count.
     pub(crate) by_segment: BTreeMap<u32, (u64, u64)>,
+    /// What the features found.
+    pub(crate) inputs: FeatureInputs,
     /// Dead letters by reason.
     pub(crate) dead_letters: BTreeMap<String, u64>,
 }

@@ -103,7 +103,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         for worker in 0..2 {
-            let mut meter = WorkerMeter::new(worker);
+            let mut meter = WorkerMeter::new(worker, ["orders"].into_iter());
             let mut counts = Counts {
                 events: 10,
                 ..Counts::default()

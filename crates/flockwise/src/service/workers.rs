@@ -255,7 +255,7 @@ impl Drop for StopOnPanic<'_> {
 
 /// Counts the failure, and resets the gauges of the worker, which no longer owns anything.
 fn count_failure(number: usize, metrics: &Metrics, failure: &Failure) {
-    WorkerMeter::new(number).export(metrics);
+    WorkerMeter::new(number, std::iter::empty()).export(metrics);
     let why = match failure {
         Failure::Fenced(_) => Restart::Fenced,
         _ => Restart::Failed,
