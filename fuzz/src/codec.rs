@@ -54,6 +54,7 @@ pub(crate) fn event_seeds() -> Vec<Vec<u8>> {
         r#"{"type":"track","event":"Order Completed","userId":"h0001","messageId":"m-1","timestamp":"2026-01-02T03:04:05.678Z","properties":{"order_id":"o-1","revenue":19.99,"products":[{"category":"a","price":1e3}]}}"#,
         r#"{"event":"Order Refunded","anonymousId":17,"sentAt":1767323045,"properties":{"order_id":7,"revenue":-0.0}}"#,
         r#"{"userId":"\u00e9\ud83d\ude00\n","type":"identify","timestamp":1767323045678000,"traits":[[[{}]]]}"#,
+        r#"{"userId":"a","type":"page","timestamp":"2026-03-01 11:00:00.1234567891 +0100"}"#,
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec()

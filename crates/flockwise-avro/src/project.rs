@@ -107,11 +107,10 @@ impl<'s> Compiler<'s> {
             Schema::TimestampMillis => Kind::Instant { per_ms: 1 },
             Schema::TimestampMicros => Kind::Instant { per_ms: 1000 },
             Schema::TimestampNanos => Kind::Instant { per_ms: 1_000_000 },
-            Schema::Date | Schema::TimeMillis | Schema::LocalTimestampMillis => {
-                Kind::Local { per_ms: 1 }
-            }
-            Schema::TimeMicros | Schema::LocalTimestampMicros => Kind::Local { per_ms: 1000 },
-            Schema::LocalTimestampNanos => Kind::Local { per_ms: 1_000_000 },
+            Schema::LocalTimestampMillis => Kind::LocalTimestamp { per_ms: 1 },
+            Schema::LocalTimestampMicros => Kind::LocalTimestamp { per_ms: 1000 },
+            Schema::LocalTimestampNanos => Kind::LocalTimestamp { per_ms: 1_000_000 },
+            Schema::Date | Schema::TimeMillis | Schema::TimeMicros => Kind::Civil,
             Schema::Union(union) => {
                 let branches = union.variants().iter();
                 Kind::Union(branches.map(|branch| self.wanted(branch, tree)).collect())

@@ -23,8 +23,10 @@ pub enum AvroValue<'t> {
     Bytes,
     /// An instant, milliseconds since the epoch, rounded down.
     Instant(i64),
-    /// A date, in days, or a time of day or a timestamp without a zone, in milliseconds.
-    Local(i64),
+    /// A timestamp without a zone, milliseconds from 1970-01-01T00:00:00 in its zone, rounded down.
+    LocalTimestamp(i64),
+    /// A date or a time of day, as the number that was written.
+    Civil(i64),
     /// A record, an array or a map. What is wanted of its content follows.
     Composite,
 }
@@ -72,7 +74,10 @@ impl<P> Wanted<P> {
                 AvroValue::Float(decimal(bytes, *scale))
             }
             Kind::Instant { per_ms } => AvroValue::Instant(cursor.long()?.div_euclid(*per_ms)),
-            Kind::Local { per_ms } => AvroValue::Local(cursor.long()?.div_euclid(*per_ms)),
+            Kind::LocalTimestamp { per_ms } => {
+                AvroValue::LocalTimestamp(cursor.long()?.div_euclid(*per_ms))
+            }
+            Kind::Civil => AvroValue::Civil(cursor.long()?),
             _ if depth == DEEPEST => return Err(Fault::TooDeep),
             Kind::Union(branches) => {
                 let index = cursor.long()?;

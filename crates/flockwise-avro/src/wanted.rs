@@ -31,10 +31,12 @@ pub(crate) enum Kind<P> {
     Instant {
         per_ms: i64,
     },
-    /// A date, in days, or a time of day or a timestamp without a zone. `per_ms`: units per millisecond; 1 for days.
-    Local {
+    /// A timestamp without a zone, in units of which so many are a millisecond.
+    LocalTimestamp {
         per_ms: i64,
     },
+    /// A date or a time of day.
+    Civil,
     Union(Vec<Wanted<P>>),
     Record(Vec<RecordField<P>>),
     Array(Elements<P>),

@@ -1,9 +1,11 @@
 //! Decodes a record's bytes to an [`Event`].
 
 mod avro;
+mod event_time;
 mod identify;
 mod json;
 mod limits;
+mod look_alike;
 mod reject;
 mod undecoded;
 

@@ -21,8 +21,10 @@ pub(crate) enum FoundValue {
     Bytes,
     /// An instant, milliseconds since the epoch.
     Instant(i64),
-    /// A date, in days, or a time of day or a timestamp without a zone, in milliseconds.
-    Local(i64),
+    /// A timestamp without a zone, milliseconds from 1970-01-01T00:00:00 in its zone.
+    LocalTimestamp(i64),
+    /// A date or a time of day, as a number.
+    Civil(i64),
     Composite,
 }
 
@@ -54,6 +56,8 @@ pub(crate) enum IdentityValue {
     Number(Number),
     /// An instant, milliseconds since the epoch.
     Instant(i64),
+    /// A timestamp without a zone, milliseconds from 1970-01-01T00:00:00 in its zone.
+    Local(i64),
     /// A type that no field can have, in words.
     Other(&'static str),
 }
@@ -93,7 +97,9 @@ impl<'e> EventSink<'e> {
             FoundValue::Null => return,
             FoundValue::Bool(value) => Slot::Bool(*value),
             FoundValue::Number(number) => Slot::Number(number.nearest()),
-            FoundValue::Instant(number) | FoundValue::Local(number) => Slot::Number(*number as f64),
+            FoundValue::Instant(number)
+            | FoundValue::Civil(number)
+            | FoundValue::LocalTimestamp(number) => Slot::Number(*number as f64),
             FoundValue::Text(range) => Slot::Text(range.clone()),
             FoundValue::Bytes | FoundValue::Composite => Slot::Composite,
         };
@@ -131,7 +137,8 @@ impl<'e> EventSink<'e> {
             FoundValue::Instant(ms) => IdentityValue::Instant(*ms),
             FoundValue::Bool(_) => IdentityValue::Other("a boolean"),
             FoundValue::Bytes => IdentityValue::Other("bytes"),
-            FoundValue::Local(_) => IdentityValue::Other("a date or a time without a zone"),
+            FoundValue::LocalTimestamp(ms) => IdentityValue::Local(*ms),
+            FoundValue::Civil(_) => IdentityValue::Other("a date or a time of day alone"),
             FoundValue::Composite => IdentityValue::Other("an object or an array"),
         };
         *known = Some(Identity { rank, value });

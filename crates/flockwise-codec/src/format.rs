@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use flockwise_core::pointer::Pointer;
+use jiff::tz::TimeZone;
 
 /// How the values of an input's records are encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,25 @@ pub enum UnknownSchema {
     Reject,
 }
 
+/// Which times of events are accepted, and in which zone they are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeRules {
+    /// The zone of times that are written without one. `None`: such a time is refused.
+    pub zone: Option<TimeZone>,
+    /// An earlier time is refused, because it is probably none; milliseconds since the epoch.
+    pub earliest_ms: i64,
+}
+
+impl Default for TimeRules {
+    /// No zone, and times from 2000-01-01T00:00:00Z on.
+    fn default() -> Self {
+        Self {
+            zone: None,
+            earliest_ms: 946_684_800_000,
+        }
+    }
+}
+
 /// The pointers to the fields of an event. In each list, the first pointer that finds a value wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
@@ -54,6 +74,8 @@ pub struct Format {
     pub event: Vec<Pointer>,
     /// The event time: RFC 3339 text, or epoch seconds, milliseconds or microseconds, told apart by size.
     pub time: Vec<Pointer>,
+    /// How the event time is read.
+    pub time_rules: TimeRules,
     /// The id by which a repeated delivery is recognised: text or an integer. Optional in an event.
     pub event_id: Vec<Pointer>,
     /// The order that the event is about: text or an integer. Optional in an event.
@@ -94,6 +116,7 @@ impl Format {
             no_customer: Vec::new(),
             event,
             time,
+            time_rules: TimeRules::default(),
             event_id,
             order_id,
         })

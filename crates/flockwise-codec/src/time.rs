@@ -1,7 +1,18 @@
 //! Formats and parses instants as RFC 3339.
 
+mod bad_time;
+mod general;
+
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::{Offset, TimeZone};
+
+pub(crate) use self::bad_time::BadTime;
+
+use self::general::{general_time, milliseconds};
+
+/// The end of the calendar, 9999-12-30T22:00:00.999Z, milliseconds since the epoch.
+pub(crate) const LATEST_MS: i64 = 253_402_207_200_999;
 
 /// Formats milliseconds since the epoch as RFC 3339 in UTC: `2026-01-02T03:04:05.678Z`. An instant outside the
 /// calendar's range becomes the nearest one inside it.
@@ -56,14 +67,33 @@ fn plain_text(time_ms: i64) -> Option<[u8; 24]> {
     Some(text)
 }
 
-/// Parses RFC 3339 to milliseconds since the epoch; `None` if the text is not RFC 3339 with a zone.
+/// Parses RFC 3339, and forms close to it, to milliseconds since the epoch, rounded down; `None` if the text is no
+/// time with a zone.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
-    plain_time(text.as_bytes()).or_else(|| {
-        text.parse::<Timestamp>()
-            .ok()
-            .map(Timestamp::as_millisecond)
-    })
+    read_time(text, None).ok()
+}
+
+/// Like [`parse_time`], and reads times without a zone in `zone`. A time that the clocks of the zone skip or show twice
+/// is read with the offset from before the change.
+///
+/// # Errors
+/// If the text is no time.
+pub(crate) fn read_time(text: &str, zone: Option<&TimeZone>) -> Result<i64, BadTime> {
+    plain_time(text.as_bytes()).map_or_else(|| general_time(text, zone), Ok)
+}
+
+/// The instant at which the clocks of `zone` show what those in UTC show at `local_ms`.
+///
+/// # Errors
+/// If there is no zone, or the time is beyond the calendar.
+pub(crate) fn local_time(local_ms: i64, zone: Option<&TimeZone>) -> Result<i64, BadTime> {
+    let zone = zone.ok_or(BadTime::NoZone)?;
+    Timestamp::from_millisecond(local_ms)
+        .map(|shown| Offset::UTC.to_datetime(shown))
+        .and_then(|moment| zone.to_ambiguous_timestamp(moment).compatible())
+        .map(milliseconds)
+        .map_err(|_| BadTime::BeyondCalendar)
 }
 
 /// Parses the form that nearly all events have, `2026-01-02T03:04:05Z` with up to three decimals, many times
@@ -86,10 +116,11 @@ fn plain_time(text: &[u8]) -> Option<i64> {
     );
     let (hour, minute, second) = (pair(clock, 3), pair(clock, 6), pair(rest, 1));
     let milli = pair(rest, 4) * 10 + (rest >> 48 & 0xff) as i64;
-    // The general parser, which knows the calendar, handles the 31st, the end of February and leap seconds.
+    // The general parser, which knows the calendar, handles the 31st, the end of February and leap seconds, and the
+    // last year, in which the calendar ends.
     let is_usual =
         (1..=12).contains(&month) && (1..=if month == 2 { 28 } else { 30 }).contains(&day);
-    if year < 1 || !is_usual || hour > 23 || minute > 59 || second > 59 {
+    if !(1..9999).contains(&year) || !is_usual || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
@@ -167,54 +198,4 @@ pub(crate) fn instant(of_what: &str, text: &str) -> Result<i64, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn general(text: &str) -> Option<i64> {
-        text.parse::<Timestamp>()
-            .ok()
-            .map(Timestamp::as_millisecond)
-    }
-
-    proptest! {
-        #[test]
-        fn the_plain_form_is_read_as_the_general_parser_reads_it(
-            (year, month, day) in (0..=9999_i64, 0..=13_i64, 0..=32_i64),
-            (hour, minute, second) in (0..=24_i64, 0..=60_i64, 0..=60_i64),
-            fraction in prop_oneof![Just(String::new()), "[.][0-9]{0,4}"],
-            end in prop_oneof![8 => Just("Z"), 1 => Just("z"), 1 => Just("+01:00"), 1 => Just("")],
-        ) {
-            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{end}");
-            if let Some(time_ms) = plain_time(text.as_bytes()) {
-                prop_assert_eq!(Some(time_ms), general(&text), "{}", text);
-            }
-            prop_assert_eq!(parse_time(&text), general(&text), "{}", text);
-        }
-
-        #[test]
-        fn the_plain_text_is_what_the_general_printer_prints(
-            time_ms in prop_oneof![any::<i64>(), -62_135_596_800_000..253_402_300_800_000_i64],
-        ) {
-            prop_assert_eq!(write_time(time_ms), general_text(time_ms));
-        }
-
-        #[test]
-        fn what_is_written_is_read(time_ms in -62_135_596_800_000..253_402_207_200_000_i64) {
-            prop_assert_eq!(parse_time(&write_time(time_ms)), Some(time_ms));
-            let is_plain = plain_time(write_time(time_ms).as_bytes()).is_some();
-            prop_assert!(is_plain || ["31", "29"].contains(&&write_time(time_ms)[8..10]));
-        }
-    }
-
-    #[test]
-    fn every_day_is_printed_as_the_general_printer_does() {
-        for day in 0..2_932_000_i64 {
-            let time_ms = day * 86_400_000 + day % 86_400_000;
-            if let Some(text) = plain_text(time_ms) {
-                assert_eq!(text, general_text(time_ms).as_bytes());
-            }
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use flockwise_codec::decode::Decoder;
-use flockwise_codec::format::Format;
+use flockwise_codec::format::{Format, TimeRules};
 use flockwise_codec::forward::{ForwardError, Origin, decode_forward, encode_forward};
 use flockwise_core::event::{Event, Slot};
 use flockwise_core::feature::{Aggregate, Condition, Feature, Test};
@@ -41,7 +41,15 @@ const ORIGIN: Origin<'static> = Origin {
 
 fn decoded(plan: &Plan, value: &Value) -> Event {
     let mut event = Event::default();
-    let decoder = Decoder::new(&Format::builtin("segment").unwrap(), plan);
+    let any_year = TimeRules {
+        earliest_ms: i64::MIN,
+        ..TimeRules::default()
+    };
+    let format = Format {
+        time_rules: any_year,
+        ..Format::builtin("segment").unwrap()
+    };
+    let decoder = Decoder::new(&format, plan);
     let bytes = serde_json::to_vec(value).unwrap();
     decoder.decode(plan, Some(&bytes), &mut event).unwrap();
     event

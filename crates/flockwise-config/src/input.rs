@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
+use flockwise_codec::format::{AvroFraming, Encoding, Format, TimeRules, UnknownSchema};
 use flockwise_core::pointer::Pointer;
 use flockwise_vocabulary::topics::{Topics, is_kafka_name};
+use jiff::tz::{TimeZone, TimeZoneName};
 
 use crate::section::{Section, read_or_report};
-use crate::suggestion::hint;
+use crate::suggestion::{hint, nearest};
 use crate::value::{ConfigValue, Read, date};
 use crate::{InitialStart, Input};
 
@@ -123,6 +124,10 @@ fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
                 "time",
                 "the pointer to the event time, such as \"/at\"",
             ),
+            time_rules: TimeRules {
+                zone: section.read("time_zone", time_zone),
+                ..TimeRules::default()
+            },
             event_id: pointers(&mut section, "event_id"),
             order_id: pointers(&mut section, "order_id"),
         };
@@ -170,6 +175,21 @@ fn encoding(section: &mut Section<'_>) -> Encoding {
         }
     }
     Encoding::Json
+}
+
+/// The zone of times that are written without one.
+fn time_zone(found: &ConfigValue<'_>) -> Read<TimeZone> {
+    let name = found.text()?;
+    let zone = TimeZone::get(&name).ok().filter(|zone| !zone.is_unknown());
+    zone.ok_or_else(|| {
+        let names: Vec<_> = jiff::tz::db().available().collect();
+        let nearest = nearest(&name, names.iter().map(TimeZoneName::as_str));
+        let hint = nearest.map_or(String::new(), |nearest| {
+            format!("; did you mean `{nearest}`?")
+        });
+        let expected = "the name of a time zone, such as \"Europe/Berlin\" or \"UTC\"";
+        found.unexpected(format_args!("{expected}{hint}"))
+    })
 }
 
 fn path(section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flockwise_codec::time::parse_time;
 use flockwise_core::feature::{Feature, trace_ms};
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
 use crate::duration;
 use crate::section::Section;
-use crate::value::{ConfigValue, Read};
+use crate::value::{ConfigValue, Read, date};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -170,12 +171,20 @@ fn margin(found: &ConfigValue<'_>) -> Read<f64> {
         })
 }
 
-/// Reads the time policy of the tasks, and `max_skew` and `idle_timeout`, which concern the reading of inputs.
+/// What `[time]` says about the reading of inputs.
+pub(crate) struct ReadingPolicy {
+    pub(crate) max_skew_ms: i64,
+    pub(crate) idle_timeout: Duration,
+    /// Events before it are refused, milliseconds since the epoch. `None`: the default.
+    pub(crate) earliest_ms: Option<i64>,
+}
+
+/// Reads the time policy of the tasks, and what concerns the reading of inputs.
 pub(crate) fn time(
     mut section: Section<'_>,
     sweep: Section<'_>,
     features: &[Feature],
-) -> (TimePolicy, (i64, Duration)) {
+) -> (TimePolicy, ReadingPolicy) {
     let lateness_ms = section
         .read("lateness", ConfigValue::duration)
         .unwrap_or(30 * DAY_MS);
@@ -198,9 +207,26 @@ pub(crate) fn time(
     let idle_timeout_ms = section
         .read("idle_timeout", ConfigValue::span)
         .unwrap_or(30_000);
+    let reading = ReadingPolicy {
+        max_skew_ms,
+        idle_timeout: Duration::from_millis(idle_timeout_ms.unsigned_abs()),
+        earliest_ms: section.read("earliest", date_or_time),
+    };
     section.finish();
-    let idle_timeout = Duration::from_millis(idle_timeout_ms.unsigned_abs());
-    (policy, (max_skew_ms, idle_timeout))
+    (policy, reading)
+}
+
+/// A date means its start in UTC.
+fn date_or_time(found: &ConfigValue<'_>) -> Read<i64> {
+    let text = match date(found.value) {
+        Some(date) => date.into(),
+        None => found.text()?,
+    };
+    parse_time(&text)
+        .or_else(|| parse_time(&format!("{text}T00:00:00Z")))
+        .ok_or_else(|| {
+            found.unexpected("a date, such as \"2000-01-01\", or a time with its zone, such as \"2000-01-01T00:00:00Z\"")
+        })
 }
 
 /// Reads when customers expire. Default: when all features of a customer have decayed and no late event can come.

@@ -29,12 +29,15 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let standbys = root.read("standbys", |found| found.whole(&(0..=16)));
     let partitioner = root.read("partitioner", partitioner).unwrap_or_default();
     let kafka = kafka::read(root.table("kafka"));
-    let inputs = input::read_all(&mut root, &app);
+    let mut inputs = input::read_all(&mut root, &app);
     let features = feature::read_all(&mut root);
     let (learning, import) = policies::model(root.table("model"), features.len());
     let decision = policies::decision(root.table("decision"));
-    let (time, (max_skew_ms, idle_timeout)) =
-        policies::time(root.table("time"), root.table("sweep"), &features);
+    let (time, reading) = policies::time(root.table("time"), root.table("sweep"), &features);
+    for input in &mut inputs {
+        let rules = &mut input.format.time_rules;
+        rules.earliest_ms = reading.earliest_ms.unwrap_or(rules.earliest_ms);
+    }
     let (state_directory, memory) = state(root.table("state"));
     let http_listen = http(root.table("http"));
     let publishes_history = backfill(root.table("backfill"));
@@ -53,8 +56,8 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         import,
         decision,
         time,
-        max_skew_ms,
-        idle_timeout,
+        max_skew_ms: reading.max_skew_ms,
+        idle_timeout: reading.idle_timeout,
         state_directory,
         memory,
         http_listen,

@@ -164,7 +164,8 @@ impl AvroSink<Vec<Target>> for EventSink<'_> {
             AvroValue::Text(text) => FoundValue::Text(self.event.keep(text)),
             AvroValue::Bytes => FoundValue::Bytes,
             AvroValue::Instant(ms) => FoundValue::Instant(ms),
-            AvroValue::Local(number) => FoundValue::Local(number),
+            AvroValue::LocalTimestamp(ms) => FoundValue::LocalTimestamp(ms),
+            AvroValue::Civil(number) => FoundValue::Civil(number),
             AvroValue::Composite => FoundValue::Composite,
         };
         self.take(place, &found);

@@ -7,11 +7,11 @@ use flockwise_core::plan::Plan;
 use flockwise_json::Number;
 
 use super::Decoder;
+use super::event_time::event_time;
 use super::limits::LONGEST_CUSTOMER_ID;
 use super::reject::{Reason, Reject, reject};
 use crate::event_sink::{Identity, IdentityValue};
 use crate::projection::Field;
-use crate::time::parse_time;
 
 /// How many characters of a text a detail quotes.
 const LONGEST_QUOTE: usize = 40;
@@ -38,7 +38,7 @@ impl Decoder {
             );
         }
         let name = text(event, Field::Event, required(Field::Event)?)?;
-        event.time_ms = time_ms(event, required(Field::Time)?)?;
+        event.time_ms = event_time(&self.format, event, required(Field::Time)?)?;
         event.id = optional_hash(event, Field::EventId, field(Field::EventId))?;
         event.order = optional_hash(event, Field::OrderId, field(Field::OrderId))?;
         event.name = plan.name(event.text(&name));
@@ -87,7 +87,7 @@ fn text(event: &mut Event, field: Field, value: &IdentityValue) -> Result<Range<
         IdentityValue::Text(range) if field.is_id() => return Ok(trimmed(event, range)),
         IdentityValue::Text(range) => return Ok(range.clone()),
         IdentityValue::Number(_) if field == Field::Event => "a number",
-        IdentityValue::Instant(_) => "a timestamp",
+        IdentityValue::Instant(_) | IdentityValue::Local(_) => "a timestamp",
         IdentityValue::Number(Number::Natural(number)) => {
             return Ok(event.keep(&number.to_string()));
         }
@@ -124,51 +124,4 @@ fn optional_hash(
     let Some(value) = value else { return Ok(None) };
     let range = text(event, field, value)?;
     Ok(Some(hash(event.text(&range).as_bytes())))
-}
-
-/// RFC 3339, or epoch seconds below 1e11, milliseconds below 1e14, microseconds from there on.
-fn time_ms(event: &Event, value: &IdentityValue) -> Result<i64, Reject> {
-    match value {
-        IdentityValue::Text(range) => {
-            let text = event.text(range);
-            parse_time(text).ok_or_else(|| {
-                let shown: String = text.chars().take(40).collect();
-                let detail = format!(
-                    "time `{shown}` is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z"
-                );
-                Reject {
-                    reason: Reason::BadTime,
-                    detail,
-                }
-            })
-        }
-        IdentityValue::Number(number) => epoch_ms(number.nearest()),
-        IdentityValue::Instant(ms) if ms.unsigned_abs() < 100_000_000_000_000 => Ok(*ms),
-        IdentityValue::Instant(ms) => reject(
-            Reason::BadTime,
-            format!("time {ms} ms is beyond the year 5138"),
-        ),
-        IdentityValue::Other(kind) => reject(
-            Reason::WrongType,
-            format!("time is {kind}: RFC 3339 text or an epoch time was expected"),
-        ),
-    }
-}
-
-fn epoch_ms(number: f64) -> Result<i64, Reject> {
-    let ms = match number.abs() {
-        // The f64 may lie just below the fraction that was written; without the correction, `floor` would
-        // lose a millisecond.
-        size if size < 1e11 && number.fract() != 0.0 => number * 1e3 + size * 1e3 * f64::EPSILON,
-        size if size < 1e11 => number * 1e3,
-        size if size < 1e14 => number,
-        size if size < 1e17 => number / 1e3,
-        _ => {
-            return reject(
-                Reason::BadTime,
-                format!("time {number:e} is not in epoch s, ms or µs"),
-            );
-        }
-    };
-    Ok(ms.floor() as i64)
 }

@@ -7,3 +7,4 @@ mod random;
 mod random_avro;
 mod refused;
 mod script;
+mod times;

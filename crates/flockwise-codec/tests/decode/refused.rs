@@ -163,38 +163,6 @@ fn a_customer_id_has_a_longest() {
 }
 
 #[test]
-fn a_time_that_cannot_be_read_is_a_bad_time() {
-    let zone = "is not RFC 3339 with a zone, as in 2026-01-02T03:04:05Z";
-    let script: String = [
-        (
-            r#""2026-01-02T03:04:05""#,
-            format!("time `2026-01-02T03:04:05` {zone}"),
-        ),
-        (r#""2026-01-02""#, format!("time `2026-01-02` {zone}")),
-        (
-            r#""2026-02-30T00:00:00Z""#,
-            format!("time `2026-02-30T00:00:00Z` {zone}"),
-        ),
-        (r#""1767323045""#, format!("time `1767323045` {zone}")),
-        ("1e17", "time 1e17 is not in epoch s, ms or µs".to_owned()),
-        (
-            "-1e300",
-            "time -1e300 is not in epoch s, ms or µs".to_owned(),
-        ),
-        (
-            "1767323045678901234",
-            "time 1.7673230456789012e18 is not in epoch s, ms or µs".to_owned(),
-        ),
-    ]
-    .iter()
-    .map(|(time, detail)| {
-        format!("{{\"customer_id\":\"c\",\"event\":\"e\",\"time\":{time}}} => bad_time: {detail}\n")
-    })
-    .collect();
-    check(&native(), &[], &script);
-}
-
-#[test]
 fn a_number_too_large_to_be_added_is_out_of_range() {
     check(
         &native(),

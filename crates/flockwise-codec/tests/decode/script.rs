@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use flockwise_codec::decode::{Decoder, Reject, Undecoded};
-use flockwise_codec::format::Format;
+use flockwise_codec::format::{Format, TimeRules};
 use flockwise_codec::time::write_time;
 use flockwise_core::event::{Event, Slot, Values, hash};
 use flockwise_core::feature::{Condition, Feature, Test};
@@ -101,6 +101,22 @@ pub(crate) fn check_bytes(document: impl AsRef<[u8]>, expected: &str) {
     assert_eq!(found, expected, "of {shown}");
 }
 
+/// The native format, for times of any year.
 pub(crate) fn native() -> Format {
-    Format::builtin("native").unwrap()
+    builtin("native")
+}
+
+/// A built-in format that accepts any time, so that a document that shows something else has a short one.
+pub(crate) fn builtin(name: &str) -> Format {
+    Format {
+        time_rules: any_year(),
+        ..Format::builtin(name).unwrap()
+    }
+}
+
+pub(crate) fn any_year() -> TimeRules {
+    TimeRules {
+        earliest_ms: i64::MIN,
+        ..TimeRules::default()
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
+use flockwise_codec::format::{AvroFraming, Encoding, Format, TimeRules, UnknownSchema};
 use flockwise_config::{Config, InitialStart, Input, Kafka, LostRecords, Partitioner};
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
@@ -179,10 +179,54 @@ fn inputs_start_and_format() {
         no_customer: Vec::new(),
         event: vec![pointer("/kind")],
         time: vec![pointer("/at")],
+        time_rules: TimeRules::default(),
         event_id: vec![pointer("/id")],
         order_id: Vec::new(),
     };
     assert_eq!(config.inputs[2].format, till);
+}
+
+#[test]
+fn a_format_of_ones_own_may_name_the_zone_of_its_times() {
+    let zone = |lines: &str| {
+        let config = smallest_with(&format!(
+            "[[input]]\ntopic = \"till\"\nformat = \"till\"\n\
+             [format.till]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\n{lines}"
+        ));
+        config.inputs[1].format.time_rules.zone.clone()
+    };
+    assert_eq!(zone(""), None);
+    for (name, known) in [
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("UTC", "UTC"),
+        ("america/new_york", "America/New_York"),
+    ] {
+        let zone = zone(&format!("time_zone = \"{name}\"")).unwrap();
+        assert_eq!(zone.iana_name(), Some(known));
+    }
+}
+
+#[test]
+fn the_earliest_time_of_an_event_holds_for_all_inputs() {
+    const OTHER: &str = "[[input]]\ntopic = \"till\"\nformat = \"segment\"\n";
+    for (lines, expected_ms) in [
+        ("", 946_684_800_000),
+        ("[time]\nearliest = \"2000-01-01\"", 946_684_800_000),
+        ("[time]\nearliest = 2000-01-01", 946_684_800_000),
+        (
+            "[time]\nearliest = \"1997-01-01T01:00:00+01:00\"",
+            852_076_800_000,
+        ),
+        ("[time]\nearliest = 1997-01-01T00:00:00Z", 852_076_800_000),
+        ("[time]\nearliest = \"1900-01-01\"", -2_208_988_800_000),
+    ] {
+        let config = smallest_with(&format!("{OTHER}{lines}"));
+        let earliest = config
+            .inputs
+            .iter()
+            .map(|input| input.format.time_rules.earliest_ms);
+        assert_eq!(earliest.collect::<Vec<_>>(), [expected_ms; 2], "{lines}");
+    }
 }
 
 #[test]

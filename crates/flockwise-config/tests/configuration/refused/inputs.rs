@@ -116,6 +116,15 @@ fn formats() {
             "format.till.unknown_schema: is only valid with `schemas`",
         ),
         (
+            "[format.till]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\ntime_zone = \"Europe/Berlni\"",
+            "format.till.time_zone: found \"Europe/Berlni\", expected the name of a time zone, such as \"Europe/Berlin\" or \
+             \"UTC\"; did you mean `Europe/Berlin`?",
+        ),
+        (
+            "[format.till]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\ntime_zone = \"+01:00\"",
+            "format.till.time_zone: found \"+01:00\", expected the name of a time zone, such as \"Europe/Berlin\" or \"UTC\"",
+        ),
+        (
             "[format]\ntill = 3",
             "format.till: found the number 3, expected a table",
         ),

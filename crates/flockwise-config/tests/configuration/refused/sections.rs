@@ -240,6 +240,20 @@ fn decision_sweep_time_http_and_report() {
             "time.remembered_ids: found the number 1025, expected a whole number from 1 to 1024",
         ),
         (
+            "[time]\nearliest = \"long ago\"",
+            "time.earliest: found \"long ago\", expected a date, such as \"2000-01-01\", or a time with its zone, such as \
+             \"2000-01-01T00:00:00Z\"",
+        ),
+        (
+            "[time]\nearliest = 2000-01-01T00:00:00",
+            "time.earliest: found a date without quotes, expected a date, such as \"2000-01-01\", or a time with its zone, \
+             such as \"2000-01-01T00:00:00Z\"",
+        ),
+        (
+            "[time]\nearliest = 2000",
+            "time.earliest: found the number 2000, expected a text in quotes",
+        ),
+        (
             "[time]\nlateness = \"2d\"\nforget_after = \"1d\"",
             "time.forget_after: found \"1d\", expected at least time.lateness, since a late event of a removed \
              customer would start a new one; or \"off\"",
