@@ -29,12 +29,11 @@ fn bad_lines() -> Vec<(Vec<u8>, &'static str)> {
             format!(r#"{{{START},"userId":"u1","properties":{{"revenue":Infinity}}}}"#),
             "not_json",
         ),
-        (format!(r#"{{{START},"userId":"u1"}},"#), "not_json"),
+        ("},".to_owned(), "not_json"),
         (deep, "not_json"),
         (whole, "not_json"),
         ("null".to_owned(), "not_json"),
         ("\"text\"".to_owned(), "not_json"),
-        ("\u{feff}{}".to_owned(), "not_json"),
         (megabyte.clone(), "not_json"),
         (
             format!(r#"{{{START},"userId":"{megabyte}"}}"#),

@@ -220,10 +220,10 @@ fn a_file_that_cannot_be_read_is_named() {
         "cut.jsonl.zst",
         zstd::encode_all(&*scenario.good_bytes(), 1).expect("packed"),
     );
-    fs::copy(scenario.path("good.jsonl"), scenario.path("plain.jsonl.gz")).expect("copied");
-    replay("plain.jsonl.gz").expect(1, &["plain.jsonl.gz"]);
     fs::write(scenario.path("none.jsonl"), "").expect("written");
-    replay("none.jsonl").expect(0, &[]);
+    replay("none.jsonl").expect(1, &["none.jsonl is empty"]);
+    replay("none.jsonl good.jsonl").expect(0, &["none.jsonl is empty"]);
+    replay("- -").expect(2, &["stdin can be read once"]);
 }
 
 #[test]

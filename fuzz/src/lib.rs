@@ -8,6 +8,7 @@ mod avro;
 mod checkpoint;
 mod codec;
 mod configuration;
+mod documents;
 
 /// A decoder and inputs to start from.
 #[derive(Clone, Copy)]
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "event",
         seeds: codec::event_seeds,
@@ -37,6 +38,12 @@ pub const TARGETS: [Target; 12] = [
         name: "avro_event",
         seeds: avro::seeds,
         run: avro::event,
+        runs: 100_000,
+    },
+    Target {
+        name: "documents",
+        seeds: documents::seeds,
+        run: documents::split,
         runs: 100_000,
     },
     Target {

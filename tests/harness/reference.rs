@@ -44,7 +44,7 @@ pub fn run(pipeline: &Pipeline, records: &[InputRecord]) -> Reference {
         0,
         client,
         Arc::new(pipeline.clone()),
-        TimeMode::Replay,
+        TimeMode::Replay { judged_at_ms: None },
         metrics,
     );
     for slice in records.chunks(SLICE) {

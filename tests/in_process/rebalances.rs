@@ -49,7 +49,7 @@ impl Scenario {
             0,
             client,
             Arc::clone(&self.pipeline),
-            TimeMode::Replay,
+            TimeMode::Replay { judged_at_ms: None },
             metrics,
         )
     }

@@ -33,7 +33,7 @@ impl AvroSchema {
                 fingerprint: fingerprint(&schema),
                 schema,
             }),
-            _ => Err("it is not the schema of a record".to_owned()),
+            _ => Err("its type is not record".to_owned()),
         }
     }
 

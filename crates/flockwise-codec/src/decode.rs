@@ -1,5 +1,6 @@
 //! Decodes a record's bytes to an [`Event`].
 
+mod appearance;
 mod avro;
 mod event_time;
 mod identify;
@@ -14,6 +15,7 @@ use flockwise_core::event::Event;
 use flockwise_core::numeric_text::LARGEST_NUMBER;
 use flockwise_core::plan::Plan;
 
+pub use self::appearance::{Appearance, appearance};
 pub use self::limits::{LARGEST_EVENT, LONGEST_CUSTOMER_ID};
 pub use self::reject::{Reason, Reject};
 pub use self::undecoded::{SchemaId, Undecoded};
@@ -89,10 +91,8 @@ impl Decoder {
     ) -> Result<(), Undecoded> {
         let bytes = value.unwrap_or_default();
         if bytes.len() > LARGEST_EVENT {
-            let detail = format!(
-                "{} bytes: at most {LARGEST_EVENT} are accepted",
-                bytes.len()
-            );
+            let detail =
+                format!("more than {LARGEST_EVENT} bytes, which is the most that is accepted");
             return Ok(reject(Reason::TooLarge, detail)?);
         }
         event.clear(self.projection.slots);

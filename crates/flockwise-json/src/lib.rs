@@ -14,6 +14,7 @@ mod nesting;
 mod number;
 mod raw_text;
 mod scan;
+mod split;
 #[cfg(test)]
 mod twin;
 
@@ -24,3 +25,4 @@ pub use names::NameTable;
 pub use number::Number;
 pub use raw_text::RawText;
 pub use scan::{JsonScalar, JsonSink, JsonTree, scan};
+pub use split::{DocumentSplitter, Piece};

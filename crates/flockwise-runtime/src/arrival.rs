@@ -29,15 +29,16 @@ impl Arrival {
     }
 
     /// Notes that records arrive now. `log_append_ms` is the latest time that a broker has stamped. Returns the time by
-    /// which events from the future are judged, milliseconds since the epoch; `None` in a replay.
+    /// which events from the future are judged, milliseconds since the epoch; `None`: none is refused.
     pub(crate) fn records_arrive(
         &mut self,
         time_mode: &TimeMode,
         log_append_ms: Option<i64>,
     ) -> Option<i64> {
         self.at = time_mode.clock().now();
-        let TimeMode::Live(clock) = time_mode else {
-            return None;
+        let clock = match time_mode {
+            TimeMode::Live(clock) => clock,
+            TimeMode::Replay { judged_at_ms } => return *judged_at_ms,
         };
         if let Some(log_append_ms) = log_append_ms {
             self.reference.note_stamp(log_append_ms, self.at);

@@ -82,7 +82,10 @@ pub enum TimeMode {
     /// This clock decides which events are from the future, and advances stream time while the inputs are idle.
     Live(Clock),
     /// Only events advance time, so the same input gives the same output.
-    Replay,
+    Replay {
+        /// The time by which events from the future are refused, milliseconds since the epoch; `None`: none is.
+        judged_at_ms: Option<i64>,
+    },
 }
 
 impl TimeMode {
@@ -100,14 +103,14 @@ impl TimeMode {
     pub(crate) fn clock(&self) -> &Clock {
         match self {
             Self::Live(clock) => clock,
-            Self::Replay => &Clock::System,
+            Self::Replay { .. } => &Clock::System,
         }
     }
 
     /// The present time, milliseconds since the epoch, as [`Clock::latest_ms`]; `None` in a replay.
     pub(crate) fn now_ms(&self) -> Option<i64> {
         match self {
-            Self::Replay => None,
+            Self::Replay { .. } => None,
             Self::Live(clock) => Some(clock.latest_ms()),
         }
     }

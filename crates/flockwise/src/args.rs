@@ -110,8 +110,9 @@ pub(crate) struct DemoArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// Files of events, one JSON object per line, optionally compressed (.gz, .zst). With several inputs, the
-    /// name of a file must start with the topic of its input.
+    /// Files of events, or - for stdin: JSON objects, one on each line, over several lines, or in an array; also
+    /// compressed with gzip or zstd, whatever the name. Events in any order are sorted by time. With several inputs,
+    /// the name of a file must start with the topic of its input.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// Configuration file.

@@ -101,8 +101,9 @@ fn read_file(path: &Path) -> Result<SchemaFile, String> {
     let shown = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{shown}: cannot read the schema: {error}"))?;
-    let schema = AvroSchema::parse(&text)
-        .map_err(|error| format!("{shown}: not an Avro schema: {error}"))?;
+    let schema = AvroSchema::parse(&text).map_err(|error| {
+        format!("{shown}: not the schema of an Avro record, with all types that it uses: {error}")
+    })?;
     Ok(SchemaFile {
         path: path.to_owned(),
         schema: Arc::new(schema),
@@ -206,7 +207,10 @@ mod tests {
         assert!(error.contains("different logical types"), "{error}");
         write("b.avsc", "{");
         let error = load().unwrap_err();
-        assert!(error.contains("b.avsc: not an Avro schema: EOF"), "{error}");
+        assert!(
+            error.contains("b.avsc: not the schema of an Avro record"),
+            "{error}"
+        );
     }
     #[test]
     fn a_file_that_is_added_later_is_found_and_a_half_written_one_left_out() {

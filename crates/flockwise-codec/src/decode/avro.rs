@@ -6,6 +6,7 @@ use flockwise_avro::{AvroProjection, AvroSchema, AvroSink, AvroTree, AvroValue, 
 use flockwise_core::event::Event;
 use flockwise_json::Number;
 
+use super::appearance::hint;
 use super::limits::LARGEST_EVENT;
 use super::reject::{Reason, Reject, reject};
 use super::undecoded::{SchemaId, Undecoded};
@@ -86,7 +87,7 @@ fn not_one_datum(name: &str, mut invalid: InvalidDatum, value: &[u8], datum: &[u
     invalid.offset += value.len() - datum.len();
     // A header has said already what the value is.
     let hint = match value.len() == datum.len() {
-        true => appearance(value),
+        true => hint(value, None),
         false => String::new(),
     };
     Undecoded::Reject(Reject {
@@ -103,26 +104,17 @@ fn single_object(bytes: &[u8]) -> Result<(SchemaId, &[u8]), Reject> {
             let fingerprint = u64::from_le_bytes(*fingerprint);
             Ok((SchemaId::Fingerprint(fingerprint), datum))
         }
+        None if bytes.starts_with(&SINGLE_OBJECT) => {
+            let detail = "the value ends within its header: c3 01 and a fingerprint of 8 bytes were expected";
+            reject(Reason::NotAvro, detail)
+        }
         None => {
-            let hint = appearance(bytes);
+            let hint = hint(bytes, None);
             let detail = format!(
                 "the value does not begin with c3 01 and a fingerprint, as single-object encoding does{hint}"
             );
             reject(Reason::NotAvro, detail)
         }
-    }
-}
-
-/// What bytes that cannot be decoded look like, as the end of a detail.
-fn appearance(bytes: &[u8]) -> String {
-    match bytes {
-        [b'{', ..] => "; it looks like JSON".to_owned(),
-        [0xc3, 0x01, ..] => "; it looks like single-object encoding".to_owned(),
-        [0, a, b, c, d, ..] => {
-            let id = u32::from_be_bytes([*a, *b, *c, *d]);
-            format!("; it may be framed for a schema registry, with schema id {id}")
-        }
-        _ => String::new(),
     }
 }
 

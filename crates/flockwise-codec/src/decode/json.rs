@@ -5,6 +5,7 @@ use std::ops::Range;
 use flockwise_core::event::Event;
 use flockwise_json::{Invalid, JsonScalar, JsonSink, RawText, explain, scan, unescape};
 
+use super::appearance::{Appearance, hint};
 use super::reject::{Reason, Reject, reject};
 use crate::event_sink::{EventSink, FoundValue};
 use crate::format::Format;
@@ -38,8 +39,12 @@ pub(super) fn fill_from_json<'e>(
         );
     }
     // Checking the whole document at once is several times cheaper than checking each text.
-    let document = std::str::from_utf8(bytes)
-        .or_else(|error| reject(Reason::NotJson, format!("not UTF-8: {error}")))?;
+    let document = std::str::from_utf8(bytes).or_else(|error| {
+        reject(
+            Reason::NotJson,
+            not_json(bytes, &format!("not UTF-8: {error}")),
+        )
+    })?;
     let end = event.keep(document).end as usize;
     let mut sink = DocumentSink {
         values: EventSink::new(event, format),
@@ -101,5 +106,11 @@ fn reject_json(root: &Node, text: &str) -> Result<(), Reject> {
         let end: String = error.chars().skip(count - LONGEST_QUOTE).collect();
         shown = format!("{shown} … {end}");
     }
-    reject(Reason::NotJson, format!("not one JSON object: {shown}"))
+    let what = format!("not one JSON object: {shown}");
+    reject(Reason::NotJson, not_json(text.as_bytes(), &what))
+}
+
+/// A detail, and what the bytes look like.
+fn not_json(bytes: &[u8], what: &str) -> String {
+    format!("{what}{}", hint(bytes, Some(Appearance::Json)))
 }

@@ -45,7 +45,7 @@ fn what_is_not_one_json_object_is_not_json() {
         {"customer_id":"c => not_json: not one JSON object: EOF while parsing a string at line 1 column 17
         {"customer_id" => not_json: not one JSON object: EOF while parsing an object at line 1 column 14
         { => not_json: not one JSON object: EOF while parsing an object at line 1 column 1
-        [{"customer_id":"c"}] => not_json: not one JSON object: invalid type: sequence, expected a JSON object at line 1 column 0
+        [{"customer_id":"c"}] => not_json: not one JSON object: invalid type: sequence, expected a JSON object at line 1 column 0; it looks like a JSON array
         "text" => not_json: not one JSON object: invalid type: string "text", expected a JSON object at line 1 column 6
         17 => not_json: not one JSON object: invalid type: integer `17`, expected a JSON object at line 1 column 2
         true => not_json: not one JSON object: invalid type: boolean `true`, expected a JSON object at line 1 column 4
@@ -53,13 +53,15 @@ fn what_is_not_one_json_object_is_not_json() {
         {"x":NaN} => not_json: not one JSON object: expected value at line 1 column 6
         {"skipped":NaN} => not_json: not one JSON object: expected value at line 1 column 12
         {"x":Infinity} => not_json: not one JSON object: expected value at line 1 column 6
-        {'x':1} => not_json: not one JSON object: key must be a string at line 1 column 2
+        {'x':1} => not_json: not one JSON object: key must be a string at line 1 column 2; it looks like a Python dictionary: JSON has its names and texts in double quotes
         {"x":1,} => not_json: not one JSON object: trailing comma at line 1 column 8
         {"x":01} => not_json: not one JSON object: invalid number at line 1 column 7
         {} {} => not_json: not one JSON object: trailing characters at line 1 column 4
         {}x => not_json: not one JSON object: trailing characters at line 1 column 3
         {"x":"\ud800"} => not_json: not one JSON object: unexpected end of hex escape at line 1 column 13
-        customer,event,time => not_json: not one JSON object: expected value at line 1 column 1
+        customer,event,time => not_json: not one JSON object: expected value at line 1 column 1; it looks like comma-separated values
+        "{\"x\":1}" => not_json: not one JSON object: invalid type: string "{\"x\":1}", expected a JSON object at line 1 column 11; it looks like JSON within a string
+        <x>1</x> => not_json: not one JSON object: expected value at line 1 column 1; it looks like XML or HTML
         "#,
     );
 }
@@ -81,14 +83,42 @@ fn bytes_that_are_no_text_are_not_json_wherever_they_are() {
         b"{}\0",
         "not_json: not one JSON object: trailing characters at line 1 column 3",
     );
-    check_bytes(
-        b"\x1f\x8b\x08",
-        "not_json: not UTF-8: invalid utf-8 sequence of 1 bytes from index 1",
-    );
-    check_bytes(
-        b"\0\0\0\0\x01",
-        "not_json: not one JSON object: expected value at line 1 column 1",
-    );
+}
+
+#[test]
+fn what_the_bytes_look_like_is_said() {
+    let no_value = "not_json: not one JSON object: expected value at line 1 column 1";
+    let no_text = |index: u32| {
+        format!("not_json: not UTF-8: invalid utf-8 sequence of 1 bytes from index {index}")
+    };
+    let cases: [(&[u8], String); 13] = [
+        (b"\x1f\x8b\x08", no_text(1) + "; it looks like gzip"),
+        (b"\x28\xb5\x2f\xfd", no_text(1) + "; it looks like zstd"),
+        (b"PK\x03\x04", format!("{no_value}; it looks like a ZIP archive")),
+        (b"PAR1\x15", format!("{no_value}; it looks like a Parquet file")),
+        (b"Obj\x01", format!("{no_value}; it looks like an Avro file")),
+        (b"\xff\xfe{\0", no_text(0) + "; it looks like UTF-16"),
+        (b"\0{\0\"\0a", format!("{no_value}; it looks like UTF-16")),
+        (
+            b"{\0\"\0",
+            "not_json: not one JSON object: key must be a string at line 1 column 2; it looks like UTF-16"
+                .to_owned(),
+        ),
+        (
+            b"\0\0\0\0\x01{}",
+            format!("{no_value}; it may be framed for a schema registry, with schema id 1"),
+        ),
+        (b"a\tb", format!("{no_value}; it looks like tab-separated values")),
+        (b"x", no_value.to_owned()),
+        (b"\x01\x02,", no_value.to_owned()),
+        (
+            b"\xef\xbb\xbf{}",
+            format!("{no_value}; it begins with a byte order mark"),
+        ),
+    ];
+    for (bytes, expected) in cases {
+        check_bytes(bytes, &expected);
+    }
 }
 
 #[test]
@@ -190,7 +220,7 @@ fn large_messages_are_taken_up_to_a_bound() {
     for bytes in [LARGEST_EVENT + 1, 4 << 20] {
         check_bytes(
             sized(bytes),
-            &format!("too_large: {bytes} bytes: at most 3145728 are accepted"),
+            "too_large: more than 3145728 bytes, which is the most that is accepted",
         );
     }
 }

@@ -284,7 +284,7 @@ impl<B: Broker> Worker<B> {
                 topic,
                 partition,
                 offset,
-                "no schema file has {id}: paused the partition; `flockwise check` prints the fingerprint of each schema file"
+                "no schema file has {id}: paused the partition; add the schema's file to the directory `schemas` of the format"
             ),
             None => tracing::info!(
                 topic,

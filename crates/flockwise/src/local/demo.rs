@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::args::DemoArguments;
 use crate::build_pipeline::pipeline;
 use crate::exit::{Failed, outln};
-use crate::local::event_files::{self, Router, Source};
+use crate::local::event_files::{self, Order, Router, Source, Stop};
 use crate::local::local_pipeline::Session;
 use crate::local::replay::{PARTITIONS, print};
 use crate::local::segment_stats::segment_stats;
@@ -53,7 +53,7 @@ pub(crate) fn demo(arguments: &DemoArguments) -> Result<(), Failed> {
     };
     let server = flockwise_http::start(arguments.listen, registry, Arc::clone(&readiness), answers)
         .map_err(Failed::invalid)?;
-    let mut session = Session::start(pipeline, 1, &metrics, &queries)?;
+    let mut session = Session::start(pipeline, 1, None, &metrics, &queries)?;
     presence.assigned(PARTITIONS);
     outln!(
         "A year of orders of a British gift shop, {} days per second; metrics on http://{}/metrics\n\
@@ -90,17 +90,15 @@ fn play(
     view: &SharedView,
     speed: f64,
 ) -> Result<Tally, Failed> {
-    let reader = event_files::unpack("orders.zst", ORDERS).map_err(Failed::runtime)?;
-    let sources = vec![Source {
-        name: "the demo's orders".to_owned(),
-        input: 0,
-        reader,
-    }];
+    let reader = event_files::unpack(ORDERS).map_err(Failed::runtime)?;
+    let name = (0, "the demo's orders".to_owned());
+    let router = Router::new(config, 0, PARTITIONS, None, None);
+    let sources = vec![Source::new(name, 0, reader, router)];
     let progress = ProgressLine::start();
     let mut tally = Tally::default();
     let mut pacer = Pacer::new(speed);
-    for chunk in event_files::start(sources, Router::new(config, PARTITIONS, None))? {
-        let chunk = chunk?;
+    let reading = event_files::start(sources, Order::AsRead)?;
+    for chunk in reading.chunks() {
         for slice in chunk.slices(session.slices_ms()) {
             let time_ms = chunk
                 .lines(slice.clone())
@@ -122,6 +120,7 @@ fn play(
             progress.show(session);
         }
     }
+    reading.finish().map_err(Stop::failed)?;
     session.finish()?;
     session.show_to(view)?;
     session.count_moves(&mut tally);

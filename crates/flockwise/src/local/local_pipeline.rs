@@ -43,10 +43,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts workers and gives them their tasks.
+    /// Starts workers and gives them their tasks. `judged_at_ms`: the time by which they refuse events from the future,
+    /// milliseconds since the epoch.
     pub(crate) fn start(
         mut pipeline: Pipeline,
         workers: usize,
+        judged_at_ms: Option<i64>,
         metrics: &Metrics,
         queries: &Queries,
     ) -> Result<Self, Failed> {
@@ -59,7 +61,8 @@ impl Session {
             .map(|number| {
                 let client = broker.worker(&format!("{}-{number}", pipeline.topics.app));
                 let pipeline = Arc::clone(&pipeline);
-                Worker::new(number, client, pipeline, TimeMode::Replay, metrics.clone())
+                let time_mode = TimeMode::Replay { judged_at_ms };
+                Worker::new(number, client, pipeline, time_mode, metrics.clone())
                     .with_queries(queries)
             })
             .collect();
@@ -94,7 +97,6 @@ impl Session {
             self.advance_watermark(first_ms)?;
         }
         for (line, text) in chunk.lines(slice) {
-            let text = text.trim_ascii_end();
             let topic = Topic::Input(line.input);
             self.broker
                 .append(topic, line.partition, line.time_ms.max(0), None, Some(text));

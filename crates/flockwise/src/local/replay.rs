@@ -1,9 +1,11 @@
 //! `flockwise replay`: runs the pipeline over files of events.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use flockwise_codec::time::parse_time;
 use flockwise_config::Config;
+use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::queries::Queries;
 use flockwise_runtime::topics::Topic;
@@ -12,8 +14,10 @@ use prometheus::Registry;
 use crate::args::ReplayArguments;
 use crate::build_pipeline::pipeline;
 use crate::exit::{Failed, outln};
-use crate::local::event_files::{self, Router};
+use crate::local::dead_letters::{LocatedDeadLetter, Locator};
+use crate::local::event_files::{self, EventFile, Order, Router, Stop, WhatWasRead};
 use crate::local::local_pipeline::Session;
+use crate::local::no_events;
 use crate::local::result_files::{Results, summary};
 use crate::local::segment_stats::{SegmentStats, segment_stats};
 use crate::local::segment_table;
@@ -25,64 +29,155 @@ use crate::reports::wording::number;
 /// State partitions if the configuration has none: enough for any machine, and the same on all.
 pub(crate) const PARTITIONS: u32 = 12;
 
+/// A replay that has been played to its end.
+struct Played {
+    session: Session,
+    tally: Tally,
+    results: Option<Results>,
+    read: WhatWasRead,
+}
+
+/// What the command line and the configuration ask for.
+struct FileReplay<'a> {
+    arguments: &'a ReplayArguments,
+    config: Config,
+    files: Vec<EventFile>,
+    /// For temporary files.
+    temporary: PathBuf,
+    partitions: u32,
+    at_ms: Option<i64>,
+    /// The time by which events from the future are refused: when the command started, milliseconds since the epoch.
+    judged_at_ms: i64,
+}
+
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failed> {
     let config = Config::load(&arguments.config, flockwise_config::environment())
         .map_err(Failed::invalid)?;
-    let at_ms = arguments.at.as_deref().map(instant).transpose()?;
-    let partitions = config.state_partitions.unwrap_or(PARTITIONS);
-    let pipeline = pipeline(&config, partitions, arguments.model.as_deref())?;
-    let sources = event_files::open(&arguments.files, &config)?;
-    let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
-    let shards = arguments.shards.map(usize::from).or(config.shards);
-    let metrics = Metrics::register(&Registry::new()).map_err(Failed::runtime)?;
-    let mut session = Session::start(pipeline, shards.unwrap_or(1), &metrics, &Queries::new(0))?;
-
+    let temporary = match arguments.out.as_deref() {
+        Some(out) => Results::create(out).map(|_| out.to_owned())?,
+        None => std::env::temp_dir(),
+    };
+    let request = FileReplay {
+        arguments,
+        files: EventFile::find(&arguments.files, &temporary)?,
+        temporary,
+        partitions: config.state_partitions.unwrap_or(PARTITIONS),
+        config,
+        at_ms: arguments.at.as_deref().map(instant).transpose()?,
+        judged_at_ms: Clock::System.latest_ms(),
+    };
     let started = Instant::now();
-    let progress = ProgressLine::start();
-    let mut tally = Tally::default();
-    for chunk in event_files::start(sources, Router::new(&config, partitions, at_ms))? {
-        let chunk = chunk?;
-        for slice in chunk.slices(session.slices_ms()) {
-            session.play(&chunk, slice)?;
-        }
-        drain(&mut session, &mut tally, &mut results);
-        progress.show(&session);
-    }
-    session.finish()?;
-    if let Some(at_ms) = at_ms {
-        session.advance_time(at_ms)?;
-    }
-    drain(&mut session, &mut tally, &mut results);
-    session.count_moves(&mut tally);
-    progress.done();
+    let played = request.play_in_order()?;
     let seconds = started.elapsed().as_secs_f64();
-
-    let customer_views = session.customer_views(at_ms);
-    let brings_in = config.brings_in.as_deref();
-    let segments = session.model().map_or_else(Vec::new, |model| {
-        segment_stats(
-            &session.pipeline.task.plan,
-            model,
-            &customer_views,
-            brings_in,
-            &tally,
-        )
-    });
-    let summary = summary(&session, &tally, &segments, at_ms);
-    if let Some(results) = results {
-        results.finish(&session, &customer_views, &summary)?;
-    }
-    if arguments.json {
-        outln!("{summary:#}");
-    } else {
-        print(&session, &tally, &segments, brings_in);
-    }
+    let events = played.session.events as f64;
+    let no_events = no_events::check(&played.read.files);
+    request.report(played)?;
     eprintln!(
         "{} events in {seconds:.1} s ({} per second)",
-        number(session.events as f64),
-        number(session.events as f64 / seconds)
+        number(events),
+        number(events / seconds)
     );
-    Ok(())
+    no_events
+}
+
+impl FileReplay<'_> {
+    /// Plays the files as they are if they are in order. Otherwise sorts the events, and plays them again from the start.
+    fn play_in_order(&self) -> Result<Played, Failed> {
+        let place = match self.play(Order::AsRead) {
+            Err(Stop::OutOfOrder(place)) => place,
+            played => return played.map_err(Stop::failed),
+        };
+        eprintln!("{place}. Sorting all events by time, and starting again");
+        let played = self.play(Order::Sorted(self.temporary.clone()));
+        let played = played.map_err(Stop::failed)?;
+        if played.read.spilled_bytes > 0 {
+            eprintln!(
+                "sorted the events with {} MB of temporary files in {}",
+                number(played.read.spilled_bytes as f64 / 1e6),
+                self.temporary.display()
+            );
+        }
+        Ok(played)
+    }
+
+    fn play(&self, order: Order) -> Result<Played, Stop> {
+        let (arguments, config) = (self.arguments, &self.config);
+        let pipeline = pipeline(config, self.partitions, arguments.model.as_deref())?;
+        let mut locator = Locator::new(&pipeline.topics.inputs, self.partitions);
+        let judged_at_ms = Some(self.judged_at_ms);
+        let router = |input| Router::new(config, input, self.partitions, self.at_ms, judged_at_ms);
+        let sources = event_files::open(&self.files, config, router)?;
+        let mut results = arguments.out.as_deref().map(Results::create).transpose()?;
+        let workers = arguments.shards.map(usize::from).or(config.shards);
+        let metrics = Metrics::register(&Registry::new()).map_err(Failed::runtime)?;
+        let (workers, queries) = (workers.unwrap_or(1), Queries::new(0));
+        let mut session = Session::start(pipeline, workers, judged_at_ms, &metrics, &queries)?;
+
+        let progress = ProgressLine::start();
+        let mut tally = Tally::default();
+        let reading = event_files::start(sources, order)?;
+        for chunk in reading.chunks() {
+            for slice in chunk.slices(session.slices_ms()) {
+                session.play(&chunk, slice)?;
+            }
+            let letters = session.drain(Topic::DeadLetters);
+            let letters = locator.locate(&chunk, letters);
+            self.tally(&letters, &mut tally);
+            if let Some(results) = &mut results {
+                results.dead_letters.extend(letters);
+            }
+            drain(&mut session, results.as_mut());
+            progress.show(&session);
+        }
+        progress.done();
+        let read = reading.finish()?;
+        session.finish()?;
+        if let Some(at_ms) = self.at_ms {
+            session.advance_time(at_ms)?;
+        }
+        drain(&mut session, results.as_mut());
+        session.count_moves(&mut tally);
+        Ok(Played {
+            session,
+            tally,
+            results,
+            read,
+        })
+    }
+
+    fn tally(&self, letters: &[LocatedDeadLetter], tally: &mut Tally) {
+        for letter in letters {
+            let file = &self.files[letter.origin.file as usize];
+            tally.add_located(&file.name(), letter);
+        }
+    }
+
+    /// Writes the files of results, and prints the summary.
+    fn report(&self, played: Played) -> Result<(), Failed> {
+        let Played {
+            session,
+            tally,
+            results,
+            ..
+        } = played;
+        let customer_views = session.customer_views(self.at_ms);
+        let brings_in = self.config.brings_in.as_deref();
+        let segments = session.model().map_or_else(Vec::new, |model| {
+            let plan = &session.pipeline.task.plan;
+            segment_stats(plan, model, &customer_views, brings_in, &tally)
+        });
+        let summary = summary(&session, &tally, &segments, self.at_ms);
+        if let Some(results) = results {
+            let files: Vec<String> = self.files.iter().map(EventFile::name).collect();
+            results.finish(&files, &session, &customer_views, &summary)?;
+        }
+        if self.arguments.json {
+            outln!("{summary:#}");
+        } else {
+            print(&session, &tally, &segments, brings_in);
+        }
+        Ok(())
+    }
 }
 
 fn instant(text: &str) -> Result<i64, Failed> {
@@ -93,14 +188,10 @@ fn instant(text: &str) -> Result<i64, Failed> {
     })
 }
 
-fn drain(session: &mut Session, tally: &mut Tally, results: &mut Option<Results>) {
-    let dead_letters = session.drain(Topic::DeadLetters);
-    dead_letters
-        .iter()
-        .for_each(|letter| tally.add_dead_letter(letter));
+/// Keeps what the pipeline has published for the results, or discards it.
+fn drain(session: &mut Session, results: Option<&mut Results>) {
     match results {
         Some(results) => {
-            results.dead_letters.extend(dead_letters);
             results.changes.extend(session.drain_changes());
             results.lineage.extend(session.drain(Topic::Lineage));
         }
@@ -148,8 +239,10 @@ pub(crate) fn print(
         outln!("{line}");
     }
     for (reason, count) in &tally.dead_letters {
+        let example = tally.examples.get(reason);
+        let example = example.map_or_else(String::new, |example| format!("; the first: {example}"));
         outln!(
-            "dead letters with reason {reason}: {}",
+            "dead letters with reason {reason}: {}{example}",
             number(*count as f64)
         );
     }

@@ -13,9 +13,10 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::exit::Failed;
+use crate::local::dead_letters::{LocatedDeadLetter, header};
 use crate::local::local_pipeline::Session;
 use crate::local::segment_stats::SegmentStats;
-use crate::local::summary_counts::{Tally, header};
+use crate::local::summary_counts::Tally;
 use crate::local::unused_features;
 
 /// Collects the records for the files.
@@ -23,7 +24,7 @@ pub(crate) struct Results {
     directory: PathBuf,
     pub(crate) changes: Vec<CommittedRecord>,
     pub(crate) lineage: Vec<CommittedRecord>,
-    pub(crate) dead_letters: Vec<CommittedRecord>,
+    pub(crate) dead_letters: Vec<LocatedDeadLetter>,
 }
 
 impl Results {
@@ -39,9 +40,10 @@ impl Results {
         })
     }
 
-    /// Writes the files.
+    /// Writes the files. `files`: the names of the files of events, in order.
     pub(crate) fn finish(
         mut self,
+        files: &[String],
         session: &Session,
         customer_views: &[CustomerView],
         summary: &Value,
@@ -56,20 +58,11 @@ impl Results {
         let lineage = self.lineage.iter();
         let lineage = lineage.filter_map(|record| record.value.clone());
         self.write("lineage.jsonl", lineage)?;
-        let mut dead_letters: Vec<Value> = self.dead_letters.iter().map(dead_letter).collect();
-        dead_letters.sort_by_key(|letter| {
-            let number = |key: &str| {
-                letter[key]
-                    .as_str()
-                    .and_then(|text| text.parse::<i64>().ok())
-            };
-            (
-                letter["topic"].to_string(),
-                number("partition"),
-                number("offset"),
-            )
-        });
-        self.write("dead-letters.jsonl", dead_letters.iter().map(text))?;
+        // Those of one line are in the order of their partitions.
+        self.dead_letters.sort_by_key(|letter| letter.origin);
+        let dead_letters = self.dead_letters.iter();
+        let dead_letters = dead_letters.map(|letter| text(&dead_letter(files, letter)));
+        self.write("dead-letters.jsonl", dead_letters)?;
         let plan = &session.pipeline.task.plan;
         let customers = customer_views.iter().map(|view| customer(plan, view));
         self.write("customers.jsonl", customers)?;
@@ -140,34 +133,26 @@ fn customer(plan: &Plan, view: &CustomerView) -> Vec<u8> {
     serde_json::to_vec(&line).unwrap_or_default()
 }
 
-/// A dead letter: its headers without their prefix, its key and its value. A key or value that is not UTF-8 is written
-/// as hexadecimal digits.
-fn dead_letter(record: &CommittedRecord) -> Value {
-    let mut letter = Map::new();
-    for name in [
-        "reason",
-        "detail",
-        "topic",
-        "partition",
-        "offset",
-        "timestamp",
-    ] {
-        letter.insert(
-            name.to_owned(),
-            json!(header(record, &format!("flockwise.{name}"))),
-        );
-    }
-    for (name, bytes) in [("key", &record.key), ("value", &record.value)] {
-        let Some(bytes) = bytes else { continue };
-        match std::str::from_utf8(bytes) {
-            Ok(text) => letter.insert(name.to_owned(), json!(text)),
-            Err(_) => {
-                let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                letter.insert(format!("{name}_hex"), json!(digits))
-            }
-        };
-    }
-    Value::Object(letter)
+/// A dead letter: why, where its document is in the files, the input, and the document. A document that is not UTF-8 is
+/// written as hexadecimal digits.
+fn dead_letter(files: &[String], letter: &LocatedDeadLetter) -> Value {
+    let LocatedDeadLetter { origin, record } = letter;
+    let named = |name: &str| json!(header(record, &format!("flockwise.{name}")));
+    let mut line = Map::new();
+    line.insert("reason".to_owned(), named("reason"));
+    line.insert("detail".to_owned(), named("detail"));
+    line.insert("file".to_owned(), json!(files.get(origin.file as usize)));
+    line.insert("line".to_owned(), json!(origin.line));
+    line.insert("topic".to_owned(), named("topic"));
+    let value = record.value.as_deref().unwrap_or_default();
+    match std::str::from_utf8(value) {
+        Ok(text) => line.insert("value".to_owned(), json!(text)),
+        Err(_) => {
+            let digits: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            line.insert("value_hex".to_owned(), json!(digits))
+        }
+    };
+    Value::Object(line)
 }
 
 /// The summary of a replay. It does not depend on the machine or the number of workers.

@@ -6,6 +6,8 @@ use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_memory::CommittedRecord;
 use flockwise_runtime::worker::SegmentMoves;
 
+use crate::local::dead_letters::{LocatedDeadLetter, header};
+
 /// Changes and dead letters so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -19,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) inputs: FeatureInputs,
     /// Dead letters by reason.
     pub(crate) dead_letters: BTreeMap<String, u64>,
+    /// By reason: the place of a dead letter, and its detail.
+    pub(crate) examples: BTreeMap<String, String>,
 }
 
 impl Tally {
@@ -36,6 +40,21 @@ impl Tally {
         }
     }
 
+    /// Adds a dead letter of a file with this name.
+    pub(crate) fn add_located(&mut self, file: &str, letter: &LocatedDeadLetter) {
+        self.add_dead_letter(&letter.record);
+        let example = self
+            .examples
+            .entry(header(&letter.record, "flockwise.reason"));
+        example.or_insert_with(|| {
+            let (line, detail) = (
+                letter.origin.line,
+                header(&letter.record, "flockwise.detail"),
+            );
+            format!("{file}, line {line}: {detail}")
+        });
+    }
+
     /// Adds a record of the dead letter topic.
     pub(crate) fn add_dead_letter(&mut self, record: &CommittedRecord) {
         *self
@@ -43,12 +62,4 @@ impl Tally {
             .entry(header(record, "flockwise.reason"))
             .or_default() += 1;
     }
-}
-
-/// The value of a header; empty if there is none.
-pub(crate) fn header(record: &CommittedRecord, name: &str) -> String {
-    let found = record.headers.iter().find(|(known, _)| known == name);
-    found
-        .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-        .unwrap_or_default()
 }

@@ -59,7 +59,7 @@ impl Stage {
     ) -> Result<(), String> {
         let context = WorkerContext {
             pipeline: &self.pipeline,
-            time_mode: TimeMode::Replay,
+            time_mode: TimeMode::Replay { judged_at_ms: None },
             metrics: &self.metrics,
             readiness: &self.readiness,
             store: None,
