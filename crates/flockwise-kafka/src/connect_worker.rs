@@ -32,7 +32,7 @@ pub(crate) fn connect_producer(
     // The producer's own thread polls it.
     clients::reach(producer.client(), &context, settings, &asked, || {})?;
     let timeout = Duration::from_millis(settings.transaction_timeout_ms());
-    let producer = PipelineProducer::new(producer, topics, timeout * 2)?;
+    let producer = PipelineProducer::new(producer, topics, timeout * 2);
     TransactionalProducer::take_over(producer, context, settings, topics)
 }
 

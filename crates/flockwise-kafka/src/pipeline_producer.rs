@@ -16,10 +16,11 @@ use crate::classify_error;
 use crate::polled_producer::PolledProducer;
 use crate::topic_batch::{Refused, TopicBatch};
 
-/// A worker's producer for the internal topics of the pipeline.
+/// A worker's producer.
 pub(crate) struct PipelineProducer {
-    /// Dropped before their producer.
+    /// The topics that records were sent to. Dropped before their producer.
     topics: Vec<ProducerTopic>,
+    names: Topics,
     producer: PolledProducer,
     /// How long a record may wait for room in librdkafka's queue.
     queue_timeout: Duration,
@@ -36,29 +37,14 @@ struct ProducerTopic {
 const QUEUE_FULL_BACKOFF: Duration = Duration::from_millis(5);
 
 impl PipelineProducer {
-    /// A producer for every internal topic of the pipeline.
-    ///
-    /// # Errors
-    /// If librdkafka does not accept a topic's name.
-    pub(crate) fn new(
-        producer: PolledProducer,
-        topics: &Topics,
-        queue_timeout: Duration,
-    ) -> Result<Self, Failure> {
-        let producer_topic = |topic| {
-            let name = topics.name(topic);
-            let batch = TopicBatch::new(&producer, &name)
-                .ok_or_else(|| Failure::Fatal(format!("librdkafka refuses the topic {name}")))?;
-            Ok(ProducerTopic { topic, name, batch })
-        };
-        Ok(Self {
-            topics: Topics::internal()
-                .into_iter()
-                .map(producer_topic)
-                .collect::<Result<_, Failure>>()?,
+    /// A producer for the topics of the pipeline.
+    pub(crate) fn new(producer: PolledProducer, topics: &Topics, queue_timeout: Duration) -> Self {
+        Self {
+            topics: Vec::new(),
+            names: topics.clone(),
             producer,
             queue_timeout,
-        })
+        }
     }
 
     /// The underlying client.
@@ -69,11 +55,9 @@ impl PipelineProducer {
     /// Takes a copy of a record. Its delivery is known after [`PipelineProducer::hand_over`] and
     /// [`PolledProducer::await_delivery`].
     pub(crate) fn send(&mut self, outgoing: &Outgoing<'_>) -> Result<(), Failure> {
-        let mut topics = self.topics.iter_mut();
-        let topic = topics
-            .find(|known| known.topic == outgoing.topic)
-            .ok_or_else(|| Failure::Fatal(format!("no topic for {:?}", outgoing.topic)))?;
+        let index = self.index(outgoing.topic)?;
         let mut room = QueueRoom::new(&self.producer, self.queue_timeout);
+        let topic = &mut self.topics[index];
         if outgoing.headers.is_empty() {
             return match topic.batch.gather(outgoing) {
                 true => topic.hand_over(&mut room),
@@ -83,6 +67,19 @@ impl PipelineProducer {
         // Records that were sent before go first.
         topic.hand_over(&mut room)?;
         topic.send_one(outgoing, &mut room)
+    }
+
+    /// The index of a topic, which is added at its first record.
+    fn index(&mut self, topic: Topic) -> Result<usize, Failure> {
+        let known = self.topics.iter().position(|known| known.topic == topic);
+        if let Some(index) = known {
+            return Ok(index);
+        }
+        let name = self.names.name(topic);
+        let batch = TopicBatch::new(&self.producer, &name)
+            .ok_or_else(|| Failure::Fatal(format!("librdkafka refuses the topic {name}")))?;
+        self.topics.push(ProducerTopic { topic, name, batch });
+        Ok(self.topics.len() - 1)
     }
 
     /// Hands the gathered records to librdkafka.
