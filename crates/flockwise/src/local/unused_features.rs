@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::reports::wording::number;
 
-/// A line for each feature that no event matched, or that found values which it cannot use.
+/// A line for each feature that no event matched, or that found values which it cannot use, or none in more than 1 % of
+/// the events.
 pub(crate) fn lines(plan: &Plan, inputs: &FeatureInputs) -> Vec<String> {
     let lines = features(plan, inputs).filter_map(|(feature, counts)| {
         let what = what(feature, &counts)?;
@@ -53,8 +54,14 @@ fn what(feature: &Feature, counts: &InputCounts) -> Option<String> {
         return Some(format!("there was no {names}{given}"));
     }
     let pointer = feature.value.as_ref()?;
+    let all = counts.values().iter().sum::<u64>();
+    // A few events without a value are usual; their number is in the summary.
+    let missing = match counts.missing.saturating_mul(100) > all {
+        true => counts.missing,
+        false => 0,
+    };
     let kinds = [
-        (counts.missing, "missing"),
+        (missing, "missing"),
         (counts.text, "a text that is no number"),
         (counts.boolean, "true or false"),
         (counts.composite, "an object, an array or bytes"),
@@ -64,7 +71,7 @@ fn what(feature: &Feature, counts: &InputCounts) -> Option<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, kind)| format!("{} {kind}", number(*count as f64)))
         .collect();
-    let all = number(counts.values().iter().sum::<u64>() as f64);
+    let all = number(all as f64);
     (!wrong.is_empty()).then(|| format!("of {all} values at {pointer}: {}", wrong.join(", ")))
 }
 
@@ -98,7 +105,7 @@ mod tests {
             lines(&plan, &inputs),
             [
                 "feature orders: there was no event \"Order Complete\"",
-                "feature spend: of 5,000 values at /revenue: 1 missing, 2,000 a text that is no number",
+                "feature spend: of 5,000 values at /revenue: 2,000 a text that is no number",
             ]
         );
         let summary = summary(&plan, &inputs);
