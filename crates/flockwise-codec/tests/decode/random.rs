@@ -102,6 +102,24 @@ fn expected(document: &Value, pointer: &Pointer) -> Vec<String> {
         .collect()
 }
 
+/// A place, what happens there (a byte is replaced, inserted, or the rest is cut off), and the byte.
+pub(crate) type Mutation = (prop::sample::Index, u8, u8);
+
+pub(crate) fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
+    prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, any::<u8>()), 1..8)
+}
+
+pub(crate) fn mutate(bytes: &mut Vec<u8>, mutations: &[Mutation]) {
+    for (place, kind, byte) in mutations {
+        let place = place.index(bytes.len());
+        match kind {
+            0 => bytes[place] = *byte,
+            1 => bytes.insert(place, *byte),
+            _ => bytes.truncate(place.max(1)),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn the_projection_fills_what_a_naive_walk_finds(
@@ -135,17 +153,10 @@ proptest! {
     #[test]
     fn mutated_documents_never_panic(
         document in whole_event(),
-        mutations in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, any::<u8>()), 1..8),
+        mutations in mutations(),
     ) {
         let mut bytes = serde_json::to_vec(&document).unwrap();
-        for (place, kind, byte) in mutations {
-            let place = place.index(bytes.len());
-            match kind {
-                0 => bytes[place] = byte,
-                1 => bytes.insert(place, byte),
-                _ => bytes.truncate(place.max(1)),
-            }
-        }
+        mutate(&mut bytes, &mutations);
         let told = story(&native(), &plan(&POINTERS), Some(&bytes));
         prop_assert!(told.len() < 5000, "{told}");
     }

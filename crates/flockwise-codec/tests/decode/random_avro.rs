@@ -11,7 +11,7 @@ use flockwise_core::pointer::{Pointer, PointerStep};
 use proptest::prelude::*;
 
 use crate::avro::avro;
-use crate::random::is_blank;
+use crate::random::{is_blank, mutate, mutations};
 use crate::script::{plan, show};
 
 /// Names that fields, keys of maps and pointers share.
@@ -314,17 +314,10 @@ proptest! {
     #[test]
     fn mutated_records_never_panic(
         (schema, value) in whole_event(),
-        mutations in prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, any::<u8>()), 1..8),
+        mutations in mutations(),
     ) {
         let mut bytes = encode(&schema, &value);
-        for (place, kind, byte) in mutations {
-            let place = place.index(bytes.len());
-            match kind {
-                0 => bytes[place] = byte,
-                1 => bytes.insert(place, byte),
-                _ => bytes.truncate(place.max(1)),
-            }
-        }
+        mutate(&mut bytes, &mutations);
         let plan = plan(&POINTERS);
         let mut decoder = Decoder::new(&avro(), &plan);
         decoder.learn(SchemaId::Only, &AvroSchema::parse(&schema).unwrap());
