@@ -55,7 +55,7 @@ impl<P> AvroProjection<P> {
     /// Passes the wanted values of one datum to the sink, in the order of the schema.
     ///
     /// # Errors
-    /// If the bytes are not exactly one datum. What the sink has taken by then has no meaning. Bytes of another schema may
+    /// If the bytes are not exactly one datum. The sink may have taken values before the fault was found. Bytes of another schema may
     /// happen to be a datum of this one.
     pub fn read(&self, value: &[u8], sink: &mut impl AvroSink<P>) -> Result<(), InvalidDatum> {
         let mut cursor = AvroCursor::new(value);

@@ -33,7 +33,7 @@ pub enum AvroValue<'t> {
 
 /// Takes the wanted values.
 pub trait AvroSink<P> {
-    /// Takes a value.
+    /// Takes the value at a wanted place. What an array, a map or a record holds follows it.
     fn value(&mut self, place: &P, value: AvroValue<'_>);
 }
 

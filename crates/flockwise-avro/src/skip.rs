@@ -27,7 +27,7 @@ enum SkipLayout {
     Integer,
     /// A length, and bytes of that number.
     Sized,
-    /// Blocks of elements.
+    /// Blocks, each with the number of its elements in front; an empty one ends them.
     Array(SkipType),
     /// Blocks of a text and a value.
     Map(SkipType),

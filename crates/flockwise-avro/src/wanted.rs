@@ -31,7 +31,7 @@ pub(crate) enum Kind<P> {
     Instant {
         per_ms: i64,
     },
-    /// A timestamp without a zone, in units of which so many are a millisecond.
+    /// A timestamp without a zone. `per_ms`: units per millisecond.
     LocalTimestamp {
         per_ms: i64,
     },

@@ -75,7 +75,7 @@ impl FeatureInputs {
         &self.0
     }
 
-    /// Adds other counts.
+    /// Adds the counts of other events of the same plan.
     pub fn add(&mut self, other: &Self) {
         for (feature, counts) in other.0.iter().enumerate() {
             self.of(feature).add(counts);

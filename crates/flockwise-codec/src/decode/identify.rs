@@ -31,7 +31,7 @@ impl Decoder {
         let required = |wanted: Field| field(wanted).ok_or_else(|| self.missing(wanted));
         let customer_id = text(event, Field::CustomerId, required(Field::CustomerId)?)?;
         let length = customer_id.len();
-        if length == 0 || length > LONGEST_CUSTOMER_ID {
+        if length > LONGEST_CUSTOMER_ID {
             return reject(
                 Reason::WrongType,
                 format!("customer_id has {length} bytes: 1 to {LONGEST_CUSTOMER_ID} are allowed"),

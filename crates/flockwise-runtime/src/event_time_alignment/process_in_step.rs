@@ -193,8 +193,12 @@ impl<B: Broker> Worker<B> {
                 true => self.decoded_ahead.swap(slot, &mut run.head),
                 false => self.decode_record(&record, slot)?,
             }
-            if self.awaits_schema(&record, slot) {
+            if let Some(schema) = self.decoded_ahead.get(slot).unknown_schema {
+                self.await_schema(&record, schema);
                 return Ok((slot, None));
+            }
+            if slot == 0 {
+                self.end_schema_wait(&record);
             }
             let Some(time_ms) = self.time_of(&record, slot, now_ms) else {
                 continue;
@@ -226,7 +230,8 @@ impl<B: Broker> Worker<B> {
         if self.alignment.partitions.is_holding(topic_partition) {
             return Ok(RecordOutcome::Held(Some(i64::MAX)));
         }
-        if self.awaits_schema(record, slot) {
+        if let Some(schema) = self.decoded_ahead.get(slot).unknown_schema {
+            self.await_schema(record, schema);
             return Ok(RecordOutcome::Held(None));
         }
         let time_ms = self.time_of(record, slot, now_ms);
@@ -259,39 +264,39 @@ impl<B: Broker> Worker<B> {
         !self.alignment.partitions.admits(time_ms, limits)
     }
 
-    /// Must a decoded record wait for its schema? Then its partition is tried again later.
-    fn awaits_schema(&mut self, record: &Record<'_>, slot: usize) -> bool {
+    /// The schema of the next record of a partition is not known: the partition is tried again later.
+    fn await_schema(&mut self, record: &Record<'_>, schema: SchemaId) {
         let topic_partition = record.topic_partition;
-        let unknown = self.decoded_ahead.get(slot).unknown_schema;
+        let now = self.time_mode.clock().now();
         let partitions = &mut self.alignment.partitions;
         let has_waited = partitions.awaits_schema(topic_partition);
-        match unknown {
-            Some(_) => partitions.await_schema(topic_partition, self.time_mode.clock().now()),
-            None if has_waited => partitions.schema_found(topic_partition),
-            None => {}
-        }
-        if has_waited != unknown.is_some() {
-            self.log_schema_wait(record, unknown);
-        }
-        unknown.is_some()
-    }
-
-    fn log_schema_wait(&self, record: &Record<'_>, unknown: Option<SchemaId>) {
-        let topic = self.pipeline.topics.name(record.topic_partition.topic);
-        let (partition, offset) = (record.topic_partition.partition, record.offset);
-        match unknown {
-            Some(id) => tracing::warn!(
+        partitions.await_schema(topic_partition, now);
+        if !has_waited {
+            let topic = self.pipeline.topics.name(topic_partition.topic);
+            let (partition, offset) = (topic_partition.partition, record.offset);
+            tracing::warn!(
                 topic,
                 partition,
                 offset,
-                "no schema file has {id}: paused the partition; add the schema's file to the directory `schemas` of the format"
-            ),
-            None => tracing::info!(
+                "no schema file has {schema}: paused the partition; add the schema's file to the directory `schemas` of the format"
+            );
+        }
+    }
+
+    /// The first held record of a partition is decoded: the partition no longer waits for its schema, if it did.
+    fn end_schema_wait(&mut self, record: &Record<'_>) {
+        let topic_partition = record.topic_partition;
+        let partitions = &mut self.alignment.partitions;
+        if partitions.awaits_schema(topic_partition) {
+            partitions.schema_found(topic_partition);
+            let topic = self.pipeline.topics.name(topic_partition.topic);
+            let (partition, offset) = (topic_partition.partition, record.offset);
+            tracing::info!(
                 topic,
                 partition,
                 offset,
                 "found the schema: resumed the partition"
-            ),
+            );
         }
     }
 

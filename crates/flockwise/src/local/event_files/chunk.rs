@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Documents per chunk.
+/// Documents of a chunk, at most.
 const CHUNK_DOCUMENTS: usize = 8192;
 /// Bytes of a chunk, about: of large documents it holds fewer.
 const CHUNK_BYTES: usize = 32 << 20;
@@ -61,7 +61,7 @@ impl Chunk {
         &self.bytes[line.text.clone()]
     }
 
-    /// All documents.
+    /// The documents, without their bytes.
     pub(crate) fn all(&self) -> &[Line] {
         &self.lines
     }

@@ -126,7 +126,7 @@ impl DocumentReader {
         }
     }
 
-    /// Reads more bytes.
+    /// Reads more bytes behind those that are held, which may move. At the end of the file, sets `is_last`.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.held.clone(), 0);
         self.held = 0..self.held.len();

@@ -9,10 +9,10 @@ use crate::exit::Failed;
 
 /// Documents in the order of their times, one after the other.
 pub(super) trait Head {
-    /// The present document.
+    /// The document that [`Head::advance`] went to.
     fn line(&self) -> &Line;
 
-    /// Its bytes.
+    /// The bytes of that document.
     fn text(&self) -> &[u8];
 
     /// Goes on to the next document, or to the first one. `false` at the end.
@@ -25,7 +25,7 @@ pub(crate) enum Stop {
     Failed(Failed),
     /// The events of a file are not in order of time: where, and how that shows.
     OutOfOrder(String),
-    /// Nobody wants more.
+    /// The replay has ended, and receives no more documents.
     NoReceiver,
 }
 

@@ -12,7 +12,7 @@ use super::merge::{Head, Stop};
 use super::router::{Routed, Router};
 use crate::exit::Failed;
 
-/// DocumentReader that are no events and are shown to the user, at most.
+/// Documents that are no events and are shown to the user, at most.
 const SHOWN: usize = 3;
 /// Bytes that are kept of each.
 const SHOWN_BYTES: usize = 4096;
@@ -33,7 +33,7 @@ pub(crate) struct Source {
 pub(crate) struct FileReport {
     pub(crate) name: String,
     pub(crate) documents: u64,
-    /// DocumentReader that were events, those after the end of the replay included.
+    /// Documents that were events, those after the end of the replay included.
     pub(crate) events: u64,
     /// The first documents that were not.
     pub(crate) no_events: Vec<NoEvent>,
