@@ -20,14 +20,21 @@ const PLACEHOLDERS: [&str; 11] = [
 const TEMPLATES: [(&str, &str); 3] = [("{{", "}}"), ("${", "}"), ("<%", "%>")];
 
 /// Whether an id is a placeholder: one of those that programs write, or one of `more`, exactly.
+#[inline]
 pub(crate) fn is_placeholder(id: &str, more: &[String]) -> bool {
+    // Most ids begin otherwise than every placeholder, and need no comparison.
+    let begins = id.as_bytes().first();
+    let is_suspect = begins.is_some_and(|byte| b"0nNuU<([{$".contains(byte));
+    is_suspect && is_known(id) || more.iter().any(|known| known == id)
+}
+
+fn is_known(id: &str) -> bool {
     PLACEHOLDERS
         .iter()
         .any(|known| known.eq_ignore_ascii_case(id))
         || TEMPLATES
             .iter()
             .any(|(start, end)| id.starts_with(start) && id.ends_with(end))
-        || more.iter().any(|known| known == id)
 }
 
 #[cfg(test)]
