@@ -8,7 +8,6 @@ use flockwise_codec::decode::Decoder;
 use flockwise_codec::model::decode_model;
 use flockwise_config::Config;
 use flockwise_core::model::Model;
-use flockwise_core::plan::Plan;
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::{TaskSettings, Versions};
 
@@ -43,7 +42,7 @@ impl Job {
     /// If they are not valid.
     pub fn load() -> Result<Self> {
         let config = Config::load(&file(), [])?;
-        let plan = Arc::new(Plan::compile(&config.features));
+        let plan = Arc::new(config.plan());
         let path = config.import.as_ref().context("the job has no model")?;
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
         let parts = decode_model(&bytes, &plan).map_err(|reason| anyhow!(reason))?;

@@ -40,7 +40,7 @@ lifetime = true
 
 static SHOP: LazyLock<(Plan, Decoder)> = LazyLock::new(|| {
     let config = Config::parse(CONFIGURATION).expect("a configuration");
-    let plan = Plan::compile(&config.features);
+    let plan = config.plan();
     let schema = include_str!("../../crates/flockwise-codec/tests/golden/avro/order.avsc");
     let schema = AvroSchema::parse(schema).expect("a schema");
     let mut decoder = Decoder::new(&config.inputs[0].format, &plan);

@@ -27,7 +27,7 @@ use flockwise_runtime::task_id::TaskId;
 static SHOP: LazyLock<(Plan, Decoder)> = LazyLock::new(|| {
     let config =
         Config::parse(include_str!("../../config/web-shop.toml")).expect("a configuration");
-    let plan = Plan::compile(&config.features);
+    let plan = config.plan();
     let decoder = Decoder::new(&config.inputs[0].format, &plan);
     (plan, decoder)
 });

@@ -119,7 +119,7 @@ impl KafkaPipeline {
     /// The plan of its features.
     #[must_use]
     pub fn plan(&self) -> Plan {
-        Plan::compile(&config(&["segment"], &[]).features)
+        config(&["segment"], &[]).plan()
     }
 
     /// The path of one of its files.

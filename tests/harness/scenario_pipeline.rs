@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use flockwise_config::Config;
 use flockwise_core::model::ModelVersion;
-use flockwise_core::plan::Plan;
 use flockwise_core::policy::HistoryPolicy;
 use flockwise_core::task::TaskSettings;
 use flockwise_runtime::event_time_alignment::Alignment;
@@ -74,7 +73,7 @@ pub fn config(formats: &[&str], sections: &[&str]) -> Config {
 #[must_use]
 pub fn pipeline(config: &Config, topics: Topics, import: Option<ModelVersion>) -> Pipeline {
     let task = Arc::new(TaskSettings {
-        plan: Arc::new(Plan::compile(&config.features)),
+        plan: Arc::new(config.plan()),
         decision: config.decision,
         time: config.time,
         learning: config.learning,

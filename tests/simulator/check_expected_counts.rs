@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::simulation::Simulation;
 use crate::checks::is_near;
 use crate::events::InputRecord;
+use flockwise_codec::time::parse_time;
 use flockwise_core::customer_view::customer_view;
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::task::Task;
 
 /// The event that reverses an order's amount. One order may have several, and each counts.
@@ -20,8 +22,10 @@ struct ExpectedCounts {
     events: u64,
     orders_without_coupon: u64,
     spent: f64,
-    /// Event ids of the latest events that counted, the newest last.
-    ids: VecDeque<String>,
+    /// Event ids of the latest events that counted, the newest last, with the latest event time by then.
+    ids: VecDeque<(String, i64)>,
+    /// Latest event time.
+    last_ms: i64,
     orders: VecDeque<String>,
 }
 
@@ -30,6 +34,7 @@ struct Fields<'a> {
     customer: &'a str,
     event: &'a str,
     id: &'a str,
+    time_ms: i64,
     properties: &'a Value,
 }
 
@@ -40,6 +45,9 @@ impl<'a> Fields<'a> {
             customer: text(["userId", "customer_id"]).expect("a customer"),
             event: text(["event", "type"]).expect("a name"),
             id: text(["messageId", "event_id"]).expect("an id"),
+            time_ms: text(["timestamp", "time"])
+                .and_then(parse_time)
+                .expect("a time"),
             properties: &event["properties"],
         }
     }
@@ -52,16 +60,32 @@ impl<'a> Fields<'a> {
 }
 
 impl ExpectedCounts {
-    /// Counts an event unless its event id or order id is among the last `dedup` ones.
-    fn count(&mut self, fields: &Fields<'_>, dedup: usize) {
-        let is_known = |known: &VecDeque<String>, name: &str| known.iter().any(|one| one == name);
-        let is_ordered = |order| is_known(&self.orders, order);
-        if fields.order().is_some_and(is_ordered) || is_known(&self.ids, fields.id) {
+    /// Remembers an id. The latest ones are kept, and all of this span of time and of the one before.
+    fn remember(&mut self, id: &str, memory: IdMemory) {
+        self.ids.push_back((id.to_owned(), self.last_ms));
+        let first_ms = match memory.span_ms {
+            0 => i64::MAX,
+            span_ms => (self.last_ms.div_euclid(span_ms) - 1) * span_ms,
+        };
+        while self.ids.len() > memory.least && self.ids[0].1 < first_ms {
+            self.ids.pop_front();
+        }
+    }
+
+    /// Counts an event unless its event id or order id is among those that are remembered.
+    fn count(&mut self, fields: &Fields<'_>, memory: IdMemory) {
+        let is_ordered = |order| self.orders.iter().any(|known| known == order);
+        let is_known = self.ids.iter().any(|(known, _)| known == fields.id);
+        if fields.order().is_some_and(is_ordered) || is_known {
             return;
         }
-        remember(&mut self.ids, fields.id, dedup);
+        self.last_ms = self.last_ms.max(fields.time_ms);
+        self.remember(fields.id, memory);
         if let Some(order) = fields.order() {
-            remember(&mut self.orders, order, dedup);
+            self.orders.push_back(order.to_owned());
+            if self.orders.len() > memory.least {
+                self.orders.pop_front();
+            }
         }
         self.events += 1;
         let revenue = || fields.properties["revenue"].as_f64().unwrap_or(0.0);
@@ -77,14 +101,7 @@ impl ExpectedCounts {
     }
 }
 
-fn remember(known: &mut VecDeque<String>, name: &str, most: usize) {
-    known.push_back(name.to_owned());
-    if known.len() > most {
-        known.pop_front();
-    }
-}
-
-fn expected_counts(events: &[InputRecord], dedup: usize) -> BTreeMap<String, ExpectedCounts> {
+fn expected_counts(events: &[InputRecord], memory: IdMemory) -> BTreeMap<String, ExpectedCounts> {
     let mut expected_counts: BTreeMap<String, ExpectedCounts> = BTreeMap::new();
     for record in events {
         let value = record.value.as_deref().expect("an event");
@@ -93,7 +110,7 @@ fn expected_counts(events: &[InputRecord], dedup: usize) -> BTreeMap<String, Exp
         let expected_counts = expected_counts
             .entry(fields.customer.to_owned())
             .or_default();
-        expected_counts.count(&fields, dedup);
+        expected_counts.count(&fields, memory);
     }
     expected_counts
 }
@@ -102,8 +119,8 @@ impl Simulation {
     /// Checks that each event was counted once, for its customer, and that each customer is in one task.
     pub(super) fn check_lifetime_features(&self, tasks: &[Task]) {
         let before_final_day = self.producers().before_final_day;
-        let dedup = self.scenario.time.remembered_ids;
-        let expected_counts = expected_counts(&self.counted(before_final_day), dedup);
+        let memory = self.scenario.time.remembered_ids;
+        let expected_counts = expected_counts(&self.counted(before_final_day), memory);
         let mut found = BTreeSet::new();
         for (number, task) in tasks.iter().enumerate() {
             for row in task.rows().numbers() {

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use flockwise_config::Config;
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::model::ModelVersion;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 use flockwise_runtime::pipeline::Pipeline;
@@ -124,10 +125,13 @@ impl Scenario {
                 max_ahead_ms: Some(36_500 * DAY_MS),
                 sweep_ms: (learning != Learning::Fixed || random.percent(40))
                     .then(|| random.one_of(&[HOUR_MS, 6 * HOUR_MS, DAY_MS])),
-                remembered_ids: if is_orderly {
-                    random.one_of(&[256, 16, 2])
-                } else {
-                    256
+                remembered_ids: IdMemory {
+                    least: if is_orderly {
+                        random.one_of(&[256, 16, 2])
+                    } else {
+                        256
+                    },
+                    span_ms: random.one_of(&[0, HOUR_MS, 600_000]),
                 },
                 forget_ms: None,
             },
@@ -200,7 +204,7 @@ impl Scenario {
 
     /// True if the dedup memory is so small that a duplicate may be counted.
     pub(super) fn dedup_forgets(&self) -> bool {
-        self.time.remembered_ids < 256
+        self.time.remembered_ids.least < 256
     }
 
     /// The pipeline that reads these inputs, in this order.

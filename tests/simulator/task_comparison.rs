@@ -48,7 +48,11 @@ fn same_row(expected: &Row<'_>, found: &Row<'_>, version: u64) {
     assert_eq!(standing(found), standing(expected), "{id}: segment state");
     let dedup = |row: &Row<'_>| {
         let ids: Vec<u64> = row.dedup.ids().collect();
-        let orders: Vec<(u64, i64)> = row.dedup.orders().collect();
+        let orders: Vec<_> = row
+            .dedup
+            .orders()
+            .map(|order| (order.key, order.time_ms, order.sums.to_vec()))
+            .collect();
         (ids, orders)
     };
     assert_eq!(dedup(found), dedup(expected), "{id}: dedup memory");

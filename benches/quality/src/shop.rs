@@ -84,7 +84,7 @@ pub(crate) fn lines(file: &Path) -> Result<Vec<String>> {
 
 /// Processes events and learns from them.
 pub(crate) fn run(config: &Config, lines: &[String]) -> Result<Year> {
-    let plan = Arc::new(Plan::compile(&config.features));
+    let plan = Arc::new(config.plan());
     let trainer =
         Trainer::new(Arc::clone(&plan), config.learning, None).with_margin(config.decision.margin);
     Shop::new(config, plan, VersionSource::Trainer(Box::new(trainer))).run(config, lines)
@@ -92,7 +92,7 @@ pub(crate) fn run(config: &Config, lines: &[String]) -> Result<Year> {
 
 /// Processes events with the model versions of another year.
 pub(crate) fn run_with_versions(config: &Config, lines: &[String], other: &Year) -> Result<Year> {
-    let plan = Arc::new(Plan::compile(&config.features));
+    let plan = Arc::new(config.plan());
     let mut config = config.clone();
     config.learning.learn = false;
     Shop::new(&config, plan, VersionSource::Known(&other.versions)).run(&config, lines)
@@ -145,7 +145,7 @@ impl<'y> Shop<'y> {
         self.task.process(event, trigger, versions, &mut output);
         self.task.commit();
         self.year.until_ms = self.year.until_ms.max(event.time_ms);
-        if output.duplicates == 0 {
+        if output.duplicates == [0; 2] {
             self.note(event);
         }
         self.measure_daily(event.time_ms);

@@ -96,7 +96,8 @@ impl Decoder {
             return Ok(reject(Reason::TooLarge, detail)?);
         }
         event.clear(self.projection.slots);
-        let sink = self.fill(bytes, event)?;
+        let mut sink = self.fill(bytes, event)?;
+        sink.finish(&self.projection.joined);
         if let Some(index) = sink.out_of_range {
             let pointer = &plan.pointers()[index];
             let detail = format!("the number at {pointer} is not within ±{LARGEST_NUMBER:e}");

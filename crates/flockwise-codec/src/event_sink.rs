@@ -8,7 +8,8 @@ use flockwise_json::Number;
 
 use crate::format::Format;
 use crate::placeholder_ids::is_placeholder;
-use crate::projection::{Field, Target};
+use crate::projection::{Field, JoinedId, Target};
+use crate::stated_amount::StatedAmount;
 
 /// A value found at a node of the tree.
 #[derive(Clone, Debug)]
@@ -28,6 +29,39 @@ pub(crate) enum FoundValue {
     Composite,
 }
 
+impl FoundValue {
+    /// The value in a feature; absent for `null`.
+    #[inline(always)]
+    fn slot(&self) -> Slot {
+        match self {
+            Self::Null => Slot::Absent,
+            Self::Bool(value) => Slot::Bool(*value),
+            Self::Number(number) => Slot::Number(number.nearest()),
+            Self::Instant(number) | Self::Civil(number) | Self::LocalTimestamp(number) => {
+                Slot::Number(*number as f64)
+            }
+            Self::Text(range) => Slot::Text(range.clone()),
+            Self::Bytes | Self::Composite => Slot::Composite,
+        }
+    }
+
+    /// The value in a field of the event; `None` for `null`.
+    #[inline(always)]
+    fn identity(&self) -> Option<IdentityValue> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Text(range) => IdentityValue::Text(range.clone()),
+            Self::Number(number) => IdentityValue::Number(*number),
+            Self::Instant(ms) => IdentityValue::Instant(*ms),
+            Self::Bool(_) => IdentityValue::Other("a boolean"),
+            Self::Bytes => IdentityValue::Other("bytes"),
+            Self::LocalTimestamp(ms) => IdentityValue::Local(*ms),
+            Self::Civil(_) => IdentityValue::Other("a date or a time of day alone"),
+            Self::Composite => IdentityValue::Other("an object or an array"),
+        })
+    }
+}
+
 /// Stores the values that a decoder finds. A text of blanks is as absent as `null`, and so is the placeholder of an id.
 pub(crate) struct EventSink<'e> {
     pub(crate) event: &'e mut Event,
@@ -40,6 +74,9 @@ pub(crate) struct EventSink<'e> {
     pub(crate) is_too_large: bool,
     /// A text in place of the customer's id: blanks, or a placeholder.
     pub(crate) no_customer_text: Option<Range<u32>>,
+    amount: StatedAmount,
+    /// Parts of ids, with the indices of the id and of the part.
+    parts: Vec<(u8, u8, IdentityValue)>,
 }
 
 /// A field's value and the rank of the pointer that found it.
@@ -72,6 +109,8 @@ impl<'e> EventSink<'e> {
             out_of_range: None,
             is_too_large: false,
             no_customer_text: None,
+            amount: StatedAmount::default(),
+            parts: Vec::new(),
         }
     }
 
@@ -79,7 +118,7 @@ impl<'e> EventSink<'e> {
     #[inline(always)]
     pub(crate) fn take(&mut self, targets: &[Target], found: &FoundValue) {
         let is_blank = match found {
-            FoundValue::Text(range) => self.event.text(range).trim_start().is_empty(),
+            FoundValue::Text(range) => is_blank(self.event.text(range)),
             _ => false,
         };
         for target in targets {
@@ -87,22 +126,77 @@ impl<'e> EventSink<'e> {
                 Target::Slot(_) if is_blank => {}
                 Target::Slot(values) => self.put(values, found),
                 Target::Field { field, rank } => self.identify(field, rank, found, is_blank),
+                rare => self.take_rarely(rare, found, is_blank),
             }
         }
     }
 
+    /// Stores the part of an id or of an amount.
+    fn take_rarely(&mut self, target: Target, found: &FoundValue, is_blank: bool) {
+        let slot = found.slot();
+        let is_absent = is_blank || slot == Slot::Absent;
+        match target {
+            Target::Product => self.amount.begin_product(),
+            _ if is_absent => {}
+            Target::Amount { rank } => self.amount.find(rank, slot),
+            Target::Price => self.amount.set_price(self.event.number(&slot)),
+            Target::Quantity => self.amount.set_quantity(self.event.number(&slot)),
+            Target::Part { id, part } => {
+                if !self.is_placeholder(found)
+                    && let Some(value) = found.identity()
+                {
+                    self.parts.push((id, part, value));
+                }
+            }
+            Target::Slot(_) | Target::Field { .. } => {}
+        }
+    }
+
+    /// Completes what consists of several values: joined ids and amounts.
+    pub(crate) fn finish(&mut self, joined: &[JoinedId]) {
+        self.event.amount = std::mem::take(&mut self.amount).end();
+        for (id, joined) in joined.iter().enumerate() {
+            self.join(id, joined);
+        }
+    }
+
+    fn join(&mut self, id: usize, joined: &JoinedId) {
+        let rank = joined.rank;
+        let known = &self.fields[joined.field as usize];
+        if known.as_ref().is_some_and(|known| known.rank < rank) {
+            return;
+        }
+        let mut text = String::new();
+        for part in 0..joined.parts {
+            let is_part =
+                |(known, place, _): &&(u8, u8, _)| usize::from(*known) == id && *place == part;
+            let Some((_, _, value)) = self.parts.iter().rfind(is_part) else {
+                return;
+            };
+            // A character that ids do not contain, so that no two lists of parts give the same id.
+            text.push('\u{1f}');
+            match value {
+                IdentityValue::Text(range) => text.push_str(self.event.text(range).trim()),
+                IdentityValue::Number(Number::Natural(number)) => text += &number.to_string(),
+                IdentityValue::Number(Number::Negative(number)) => text += &number.to_string(),
+                // No id has this type: the event is rejected.
+                other => {
+                    let value = other.clone();
+                    self.fields[joined.field as usize] = Some(Identity { rank, value });
+                    return;
+                }
+            }
+        }
+        let value = IdentityValue::Text(self.event.keep(&text));
+        self.fields[joined.field as usize] = Some(Identity { rank, value });
+    }
+
     #[inline(always)]
     fn put(&mut self, values: Values, found: &FoundValue) {
-        let slot = match found {
-            FoundValue::Null => return,
-            FoundValue::Bool(value) => Slot::Bool(*value),
-            FoundValue::Number(number) => Slot::Number(number.nearest()),
-            FoundValue::Instant(number)
-            | FoundValue::Civil(number)
-            | FoundValue::LocalTimestamp(number) => Slot::Number(*number as f64),
-            FoundValue::Text(range) => Slot::Text(range.clone()),
-            FoundValue::Bytes | FoundValue::Composite => Slot::Composite,
-        };
+        let slot = found.slot();
+        if slot == Slot::Absent {
+            return;
+        }
         if let Slot::Number(number) = slot
             && !(-LARGEST_NUMBER..=LARGEST_NUMBER).contains(&number)
         {
@@ -130,18 +224,9 @@ impl<'e> EventSink<'e> {
         if known.as_ref().is_some_and(|known| known.rank < rank) {
             return;
         }
-        let value = match found {
-            FoundValue::Null => return,
-            FoundValue::Text(range) => IdentityValue::Text(range.clone()),
-            FoundValue::Number(number) => IdentityValue::Number(*number),
-            FoundValue::Instant(ms) => IdentityValue::Instant(*ms),
-            FoundValue::Bool(_) => IdentityValue::Other("a boolean"),
-            FoundValue::Bytes => IdentityValue::Other("bytes"),
-            FoundValue::LocalTimestamp(ms) => IdentityValue::Local(*ms),
-            FoundValue::Civil(_) => IdentityValue::Other("a date or a time of day alone"),
-            FoundValue::Composite => IdentityValue::Other("an object or an array"),
-        };
-        *known = Some(Identity { rank, value });
+        if let Some(value) = found.identity() {
+            *known = Some(Identity { rank, value });
+        }
     }
 
     #[inline(always)]
@@ -154,4 +239,12 @@ impl<'e> EventSink<'e> {
             _ => false,
         }
     }
+}
+
+/// Whether a text has nothing but blanks.
+#[inline(always)]
+fn is_blank(text: &str) -> bool {
+    // Nearly every text begins with a letter or a digit.
+    let begins = text.as_bytes().first();
+    !begins.is_some_and(u8::is_ascii_graphic) && text.trim_start().is_empty()
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use flockwise_core::orders::Repeat;
 use flockwise_core::pointer::Pointer;
 use jiff::tz::TimeZone;
 
@@ -77,51 +78,104 @@ pub struct Format {
     /// How the event time is read.
     pub time_rules: TimeRules,
     /// The id by which a repeated delivery is recognised: text or an integer. Optional in an event.
-    pub event_id: Vec<Pointer>,
+    pub event_id: Vec<IdPointers>,
     /// The order that the event is about: text or an integer. Optional in an event.
-    pub order_id: Vec<Pointer>,
+    pub order_id: Vec<IdPointers>,
+    /// What a second event with the same name and order id means, by event name.
+    pub repeats: Vec<(String, Repeat)>,
+    /// How reversals state their amounts.
+    pub reversal: ReversalFormat,
+}
+
+/// The pointers to the parts of an id. An id of several parts is found if all of them are.
+pub type IdPointers = Vec<Pointer>;
+
+/// How reversals state the amount that they take back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReversalFormat {
+    /// Pointers to the amount. The first that finds a value wins.
+    pub amount: Vec<Pointer>,
+    /// Pointers to the amount of an order, where that is not among `amount`.
+    pub of: Vec<Pointer>,
+    /// The price of each product that is taken back: their sum is the amount, if no pointer of `amount` finds one.
+    pub price: Option<Pointer>,
+    /// How many of each product are taken back; 1 where it is absent.
+    pub quantity: Option<Pointer>,
+    /// The amount is what was taken back of the order so far.
+    pub is_cumulative: bool,
 }
 
 impl Format {
     /// The built-in format of this name, `native` or `segment`; `None` for any other name.
     #[must_use]
     pub fn builtin(name: &str) -> Option<Self> {
-        let table: [&[&str]; 5] = match name {
-            "native" => [
-                &["/customer_id"],
-                &["/event"],
-                &["/time"],
-                &["/event_id"],
-                &["/order_id"],
-            ],
-            "segment" => [
-                &["/userId", "/anonymousId"],
-                &["/event", "/type"],
-                &["/timestamp", "/originalTimestamp", "/sentAt"],
-                &["/messageId"],
-                &["/properties/order_id"],
-            ],
-            _ => return None,
-        };
-        let [customer_id, event, time, event_id, order_id] = table.map(|texts| {
-            texts
-                .iter()
-                .filter_map(|text| Pointer::parse(text).ok())
-                .collect()
-        });
-        Some(Self {
+        match name {
+            "native" => Some(Self {
+                customer_id: pointers(&["/customer_id"]),
+                event: pointers(&["/event"]),
+                time: pointers(&["/time"]),
+                event_id: ids(&["/event_id"]),
+                order_id: ids(&["/order_id"]),
+                ..Self::empty("native")
+            }),
+            "segment" => Some(Self {
+                customer_id: pointers(&["/userId", "/anonymousId"]),
+                event: pointers(&["/event", "/type"]),
+                time: pointers(&["/timestamp", "/originalTimestamp", "/sentAt"]),
+                event_id: ids(&["/messageId"]),
+                order_id: ids(&["/properties/order_id"]),
+                repeats: [
+                    ("Order Completed", Repeat::First),
+                    ("Order Updated", Repeat::Last),
+                    ("Order Refunded", Repeat::Each),
+                    ("Order Cancelled", Repeat::First),
+                ]
+                .map(|(name, repeat)| (name.to_owned(), repeat))
+                .to_vec(),
+                reversal: ReversalFormat {
+                    amount: pointers(&[
+                        "/properties/revenue",
+                        "/properties/total",
+                        "/properties/value",
+                    ]),
+                    price: Pointer::parse("/properties/products/*/price").ok(),
+                    quantity: Pointer::parse("/properties/products/*/quantity").ok(),
+                    ..ReversalFormat::default()
+                },
+                ..Self::empty("segment")
+            }),
+            _ => None,
+        }
+    }
+
+    /// A format of JSON without pointers.
+    #[must_use]
+    pub fn empty(name: &str) -> Self {
+        Self {
             name: name.to_owned(),
             encoding: Encoding::Json,
-            customer_id,
+            customer_id: Vec::new(),
             no_customer: Vec::new(),
-            event,
-            time,
+            event: Vec::new(),
+            time: Vec::new(),
             time_rules: TimeRules::default(),
-            event_id,
-            order_id,
-        })
+            event_id: Vec::new(),
+            order_id: Vec::new(),
+            repeats: Vec::new(),
+            reversal: ReversalFormat::default(),
+        }
     }
 
     /// The names of the built-in formats.
     pub const BUILTIN: [&'static str; 2] = ["native", "segment"];
+}
+
+fn pointers(texts: &[&str]) -> Vec<Pointer> {
+    let pointers = texts.iter().filter_map(|text| Pointer::parse(text).ok());
+    pointers.collect()
+}
+
+fn ids(texts: &[&str]) -> Vec<IdPointers> {
+    let pointers = pointers(texts).into_iter();
+    pointers.map(|pointer| vec![pointer]).collect()
 }

@@ -3,12 +3,13 @@
 //!
 //! | field | encoding |
 //! |---|---|
-//! | version | u8, 1 |
+//! | version | u8: 2 with the amount of a reversal, else 1 |
 //! | fingerprint of the plan | u64 |
 //! | topic, partition, offset, timestamp of the record read | text, number, signed, signed |
 //! | customer id, time | text, signed |
 //! | event name | its number in the plan plus 1, or 0; then its hash, u64 |
 //! | event id, order id | 0, or 1 and a hash, u64; each |
+//! | version 2: the amount of a reversal | u8: 1 if there is one, plus 2 if amounts are so far; then kind and value |
 //! | values | count, then index in the plan's pointers, kind, and the value |
 //!
 //! Numbers are LEB128, signed ones in zigzag code. Texts have their length in front. Kinds: 0 false, 1 true, 2 number
@@ -20,7 +21,12 @@ use flockwise_core::pointer::Pointer;
 
 use crate::little_endian::{Malformed, Reader, put_number, put_signed};
 
-const VERSION: u8 = 1;
+/// The latest version, of events that state what they take back. Earlier instances can read all others.
+const VERSION: u8 = 2;
+const WITHOUT_AMOUNT: u8 = 1;
+
+const AMOUNT: u8 = 1;
+const SO_FAR: u8 = 2;
 
 const FALSE: u8 = 0;
 const TRUE: u8 = 1;
@@ -77,7 +83,8 @@ impl From<Malformed> for ForwardError {
 
 /// Appends an event to `out`, with the record that it was read in.
 pub fn encode_forward(plan: &Plan, event: &Event, origin: &Origin<'_>, out: &mut Vec<u8>) {
-    out.push(VERSION);
+    let has_amount = event.amount != Slot::Absent || event.is_so_far;
+    out.push(if has_amount { VERSION } else { WITHOUT_AMOUNT });
     out.extend_from_slice(&plan.fingerprint().to_le_bytes());
     put_text(origin.topic, out);
     put_number(u64::from(origin.partition), out);
@@ -89,6 +96,9 @@ pub fn encode_forward(plan: &Plan, event: &Event, origin: &Origin<'_>, out: &mut
     out.extend_from_slice(&event.name_hash.to_le_bytes());
     put_hash(event.id, out);
     put_hash(event.order, out);
+    if has_amount {
+        put_amount(event, out);
+    }
     put_number(event.slots().count() as u64, out);
     for (pointer, slot) in event.slots() {
         put_number(pointer as u64, out);
@@ -107,9 +117,15 @@ fn put_hash(hash: Option<u64>, out: &mut Vec<u8>) {
         .for_each(|hash| out.extend_from_slice(&hash.to_le_bytes()));
 }
 
+fn put_amount(event: &Event, out: &mut Vec<u8>) {
+    let has_amount = event.amount != Slot::Absent;
+    out.push(AMOUNT * u8::from(has_amount) + SO_FAR * u8::from(event.is_so_far));
+    put_slot(event, &event.amount, out);
+}
+
 fn put_slot(event: &Event, slot: &Slot, out: &mut Vec<u8>) {
     match slot {
-        // `Event::slots` leaves absent values out.
+        // An absent value is left out.
         Slot::Absent => {}
         Slot::Bool(flag) => out.push(if *flag { TRUE } else { FALSE }),
         Slot::Number(number) => {
@@ -134,8 +150,9 @@ pub fn decode_forward<'a>(
     event: &mut Event,
 ) -> Result<Origin<'a>, ForwardError> {
     let mut input = Reader(value);
-    match input.u8()? {
-        VERSION => {}
+    let version = input.u8()?;
+    match version {
+        WITHOUT_AMOUNT | VERSION => {}
         found if found > VERSION => return Err(ForwardError::Version { found }),
         _ => return Err(ForwardError::Malformed),
     }
@@ -157,6 +174,9 @@ pub fn decode_forward<'a>(
     event.name_hash = input.u64()?;
     event.id = hash(&mut input)?;
     event.order = hash(&mut input)?;
+    if version == VERSION {
+        amount(&mut input, event)?;
+    }
     for _ in 0..input.number()? {
         let pointer: usize = input.fitting()?;
         let slot = slot(&mut input, event)?;
@@ -193,6 +213,18 @@ fn hash(input: &mut Reader<'_>) -> Result<Option<u64>, Malformed> {
         1 => input.u64().map(Some),
         _ => Err(Malformed),
     }
+}
+
+fn amount(input: &mut Reader<'_>, event: &mut Event) -> Result<(), Malformed> {
+    let flags = input.u8()?;
+    if flags > AMOUNT + SO_FAR {
+        return Err(Malformed);
+    }
+    event.is_so_far = flags & SO_FAR != 0;
+    if flags & AMOUNT != 0 {
+        event.amount = slot(input, event)?;
+    }
+    Ok(())
 }
 
 fn slot(input: &mut Reader<'_>, event: &mut Event) -> Result<Slot, Malformed> {

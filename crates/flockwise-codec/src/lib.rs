@@ -17,6 +17,7 @@ pub mod partitioner;
 pub mod pipeline_record;
 mod placeholder_ids;
 mod projection;
+mod stated_amount;
 pub mod task_command;
 pub mod task_summary;
 pub mod time;

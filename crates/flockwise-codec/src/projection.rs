@@ -6,7 +6,7 @@ use flockwise_core::plan::Plan;
 use flockwise_core::pointer::{Pointer, PointerStep};
 use flockwise_json::{JsonTree, NameTable, RawText};
 
-use crate::format::Format;
+use crate::format::{Format, IdPointers, ReversalFormat};
 
 /// The fields that identify an event, besides its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,33 @@ impl Field {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     /// A field of the event. If several pointers find one, the lowest rank wins.
-    Field { field: Field, rank: u8 },
+    Field {
+        field: Field,
+        rank: u8,
+    },
+    /// A part of an id of several parts: the index in [`Projection::joined`], and that of the part.
+    Part {
+        id: u8,
+        part: u8,
+    },
+    /// The amount of a reversal. If several pointers find one, the lowest rank wins.
+    Amount {
+        rank: u8,
+    },
+    /// A product of a reversal: its price and its quantity follow.
+    Product,
+    Price,
+    Quantity,
     /// A slot of the feature plan.
     Slot(Values),
+}
+
+/// An id of several parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JoinedId {
+    pub(crate) field: Field,
+    pub(crate) rank: u8,
+    pub(crate) parts: u8,
 }
 
 /// A place in the document at which, or below which, a value is wanted.
@@ -63,6 +87,8 @@ pub(crate) struct Node {
 pub(crate) struct Projection {
     pub(crate) root: Node,
     pub(crate) slots: usize,
+    /// The ids of several parts.
+    pub(crate) joined: Vec<JoinedId>,
 }
 
 impl Projection {
@@ -74,8 +100,6 @@ impl Projection {
             (Field::CustomerId, &format.customer_id),
             (Field::Event, &format.event),
             (Field::Time, &format.time),
-            (Field::EventId, &format.event_id),
-            (Field::OrderId, &format.order_id),
         ];
         for (field, pointers) in fields {
             for (rank, pointer) in pointers.iter().enumerate() {
@@ -87,6 +111,16 @@ impl Projection {
                     },
                 );
             }
+        }
+        let mut joined = Vec::new();
+        for (field, ids) in [
+            (Field::EventId, &format.event_id),
+            (Field::OrderId, &format.order_id),
+        ] {
+            root.insert_ids(field, ids, &mut joined);
+        }
+        if plan.has_reversals() {
+            root.insert_reversal(&format.reversal);
         }
         for (index, pointer) in plan.pointers().iter().enumerate() {
             root.insert(
@@ -101,6 +135,7 @@ impl Projection {
         Self {
             root,
             slots: plan.pointers().len(),
+            joined,
         }
     }
 }
@@ -134,6 +169,41 @@ impl Node {
             };
         }
         node.targets.push(target);
+    }
+
+    fn insert_ids(&mut self, field: Field, ids: &[IdPointers], joined: &mut Vec<JoinedId>) {
+        for (rank, parts) in ids.iter().enumerate() {
+            let rank = rank as u8;
+            if let [pointer] = parts.as_slice() {
+                self.insert(pointer, Target::Field { field, rank });
+                continue;
+            }
+            let id = joined.len() as u8;
+            for (part, pointer) in parts.iter().enumerate() {
+                let part = part as u8;
+                self.insert(pointer, Target::Part { id, part });
+            }
+            joined.push(JoinedId {
+                field,
+                rank,
+                parts: parts.len() as u8,
+            });
+        }
+    }
+
+    fn insert_reversal(&mut self, reversal: &ReversalFormat) {
+        for (rank, pointer) in reversal.amount.iter().enumerate() {
+            self.insert(pointer, Target::Amount { rank: rank as u8 });
+        }
+        if let Some(price) = &reversal.price {
+            if let Some(product) = price.elements() {
+                self.insert(&product, Target::Product);
+            }
+            self.insert(price, Target::Price);
+        }
+        if let Some(quantity) = &reversal.quantity {
+            self.insert(quantity, Target::Quantity);
+        }
     }
 
     /// Fills the lookup tables, once all pointers are inserted. A name that is a decimal number without leading

@@ -73,6 +73,7 @@ fn visible(event: &Event) -> impl PartialEq + std::fmt::Debug {
         (event.customer_id().to_owned(), event.customer_hash()),
         (event.name, event.name_hash, event.time_ms),
         (event.id, event.order),
+        (text(&event.amount), event.is_so_far),
         slots.collect::<Vec<_>>(),
     )
 }
@@ -95,6 +96,20 @@ fn its_bytes_stay_as_they_are() {
     assert_eq!(hex, include_str!("golden/forward.hex").trim_end());
 }
 
+#[test]
+fn the_amount_of_a_reversal_is_forwarded() {
+    let plan = plan();
+    let mut event = decoded(&plan, &order());
+    event.amount = Slot::Number(12.5);
+    event.is_so_far = true;
+    let bytes = encoded(&plan, &event);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("golden/forward_amount.hex").trim_end());
+    let mut forwarded = Event::default();
+    assert_eq!(decode_forward(&plan, &bytes, &mut forwarded), Ok(ORIGIN));
+    assert_eq!(visible(&forwarded), visible(&event));
+}
+
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
@@ -114,6 +129,7 @@ proptest! {
         (id, order_id) in any::<(Option<u32>, Option<u32>)>(),
         time_ms in 0..2_000_000_000_000_i64,
         (revenue, context) in (value(), value()),
+        (amount, is_so_far) in any::<(Option<f64>, bool)>(),
         products in prop::collection::vec((value(), value()), 0..5),
     ) {
         let products: Vec<Value> = products
@@ -131,7 +147,11 @@ proptest! {
             read["properties"]["order_id"] = order_id.into();
         }
         let plan = plan();
-        let event = decoded(&plan, &read);
+        let mut event = decoded(&plan, &read);
+        if let Some(amount) = amount {
+            event.amount = Slot::Number(amount);
+        }
+        event.is_so_far = is_so_far;
         let bytes = encoded(&plan, &event);
         // Decode over another event: nothing of it may remain.
         let mut forwarded = decoded(&plan, &order());

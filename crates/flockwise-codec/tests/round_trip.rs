@@ -9,7 +9,7 @@ use flockwise_codec::changelog::{
 use flockwise_codec::model::{decode_model, decode_publication, encode_publication};
 use flockwise_codec::trainer_input::{decode_mini_batch, encode_mini_batch};
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::dedup::DedupMemory;
+use flockwise_core::dedup::{DedupMemory, OrderSums, RecentIds};
 use flockwise_core::drift::{ChangeDetector, Drift};
 use flockwise_core::lineage::Step;
 use flockwise_core::model::{Artefacts, ModelVersion};
@@ -75,17 +75,38 @@ fn row() -> impl Strategy<Value = StoredRow> {
         any::<i64>(),
         prop_oneof![vec(column, 0..20), Just(vec![1.5; 70_000])],
         standing(),
-        (vec(any::<u64>(), 0..40), vec(any::<(u64, i64)>(), 0..40)),
+        dedup(),
     )
         .prop_map(
-            |(customer_id, reference_ms, columns, standing, (ids, orders))| StoredRow {
+            |(customer_id, reference_ms, columns, standing, dedup)| StoredRow {
                 customer_id,
                 reference_ms,
                 columns,
                 standing,
-                dedup: DedupMemory::restore(ids, orders),
+                dedup,
             },
         )
+}
+
+fn dedup() -> impl Strategy<Value = DedupMemory> {
+    let orders = vec(any::<(u64, i64, u64)>(), 0..40);
+    let sums = prop::option::of((1..4_usize, any::<u64>()));
+    let recent = any::<(u32, u16, u16)>();
+    (vec(any::<u64>(), 0..40), orders, sums, recent).prop_map(|(ids, orders, sums, recent)| {
+        let mut memory = DedupMemory::default();
+        let (span, now, before) = recent;
+        if (now, before) != (0, 0) {
+            memory.set_recent(RecentIds { span, now, before });
+        }
+        ids.into_iter().for_each(|id| memory.push_id(id));
+        let (len, layout) = sums.filter(|_| !orders.is_empty()).unwrap_or_default();
+        memory.set_sums(OrderSums { len, layout });
+        for (key, time_ms, sum) in orders {
+            memory.push_order(key, time_ms);
+            (0..len).for_each(|_| memory.push_sum(sum));
+        }
+        memory
+    })
 }
 
 fn position() -> impl Strategy<Value = TaskPosition> {

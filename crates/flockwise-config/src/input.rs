@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flockwise_codec::format::{AvroFraming, Encoding, Format, TimeRules, UnknownSchema};
+use flockwise_codec::format::{
+    AvroFraming, Encoding, Format, IdPointers, TimeRules, UnknownSchema,
+};
 use flockwise_core::pointer::Pointer;
 use flockwise_vocabulary::topics::{Topics, is_kafka_name};
 use jiff::tz::{TimeZone, TimeZoneName};
 
+use crate::order_rules;
 use crate::section::{Section, read_or_report};
 use crate::suggestion::{hint, nearest};
 use crate::value::{ConfigValue, Read, date};
@@ -19,7 +22,8 @@ const PLANNED: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
 /// The most pointers for a field. More are hardly needed, and each costs time with every event.
 const MOST_POINTERS: usize = 16;
 
-pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> Vec<Input> {
+/// The inputs, and the formats that are declared, whether an input has them or not.
+pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> (Vec<Input>, Vec<Format>) {
     let formats = formats(root);
     let mut inputs: Vec<Input> = Vec::new();
     for mut section in root.tables("input", "topic") {
@@ -44,7 +48,7 @@ pub(crate) fn read_all(root: &mut Section<'_>, app: &str) -> Vec<Input> {
         "input",
         "there is none; give at least one topic to read, under [[input]]",
     );
-    inputs
+    (inputs, formats.into_values().collect())
 }
 
 fn topic(found: &ConfigValue<'_>, app: &str, inputs: &[Input]) -> Read<String> {
@@ -101,40 +105,63 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
 
 fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
     let mut formats = BTreeMap::new();
-    for (name, mut section) in root.named("format") {
+    for (name, section) in root.named("format") {
         if Format::BUILTIN.contains(&name) || PLANNED.contains(&name) {
             section.blame_whole("this name belongs to a built-in format; choose another");
         }
-        let format = Format {
-            name: name.to_owned(),
-            encoding: encoding(&mut section),
-            customer_id: required_pointers(
-                &mut section,
-                "customer_id",
-                "the pointer to the customer id, such as \"/customer\"",
-            ),
-            no_customer: section.texts("no_customer"),
-            event: required_pointers(
-                &mut section,
-                "event",
-                "the pointer to the event name, such as \"/kind\"",
-            ),
-            time: required_pointers(
-                &mut section,
-                "time",
-                "the pointer to the event time, such as \"/at\"",
-            ),
-            time_rules: TimeRules {
-                zone: section.read("time_zone", time_zone),
-                ..TimeRules::default()
-            },
-            event_id: pointers(&mut section, "event_id"),
-            order_id: pointers(&mut section, "order_id"),
-        };
-        section.finish();
-        formats.insert(name.to_owned(), format);
+        formats.insert(name.to_owned(), declared(name, section));
     }
     formats
+}
+
+/// A format as declared. What it does not say is as in the format that it is `like`.
+fn declared(name: &str, mut section: Section<'_>) -> Format {
+    let like = section.read("like", |found| {
+        let name = found.text()?;
+        Format::builtin(&name).ok_or_else(|| {
+            let hint = hint(&name, Format::BUILTIN);
+            format!("there is no built-in format \"{name}\"; {hint}")
+        })
+    });
+    let is_complete = section.has("like");
+    let base = like.unwrap_or_else(|| Format::empty(name));
+    let mut required = |key, what, pointers| match is_complete {
+        true => optional(&mut section, key, pointers),
+        false => required_pointers(&mut section, key, what),
+    };
+    let customer_id = required(
+        "customer_id",
+        "the pointer to the customer id, such as \"/customer\"",
+        base.customer_id,
+    );
+    let event = required(
+        "event",
+        "the pointer to the event name, such as \"/kind\"",
+        base.event,
+    );
+    let time = required(
+        "time",
+        "the pointer to the event time, such as \"/at\"",
+        base.time,
+    );
+    let format = Format {
+        name: name.to_owned(),
+        encoding: encoding(&mut section),
+        customer_id,
+        no_customer: section.texts("no_customer"),
+        event,
+        time,
+        time_rules: TimeRules {
+            zone: section.read("time_zone", time_zone),
+            ..TimeRules::default()
+        },
+        event_id: ids(&mut section, "event_id", base.event_id),
+        order_id: ids(&mut section, "order_id", base.order_id),
+        repeats: order_rules::repeats(section.table("repeats"), base.repeats),
+        reversal: order_rules::reversal(section.table("reversal"), base.reversal),
+    };
+    section.finish();
+    format
 }
 
 /// How records are encoded: JSON, unless `encoding` says otherwise.
@@ -202,8 +229,49 @@ fn required_pointers(section: &mut Section<'_>, key: &'static str, what: &str) -
     pointers(section, key)
 }
 
-/// One pointer or a list of at least one.
+/// One pointer or a list of at least one; `base` if the key is missing.
+pub(crate) fn optional(
+    section: &mut Section<'_>,
+    key: &'static str,
+    base: Vec<Pointer>,
+) -> Vec<Pointer> {
+    match section.has(key) {
+        true => pointers(section, key),
+        false => base,
+    }
+}
+
 fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
+    let elements = elements(section, key);
+    let pointers = elements.iter();
+    pointers
+        .filter_map(|element| read_or_report(element, single))
+        .collect()
+}
+
+/// Pointers to ids. A list within the list has the pointers to the parts of an id.
+fn ids(section: &mut Section<'_>, key: &'static str, base: Vec<IdPointers>) -> Vec<IdPointers> {
+    if !section.has(key) {
+        return base;
+    }
+    let elements = elements(section, key);
+    let ids = elements.iter().filter_map(|element| {
+        let parts = element.one_or_many();
+        if parts.is_empty() {
+            read_or_report::<()>(element, |_| {
+                Err("found an empty list, expected at least one pointer".to_owned())
+            });
+        }
+        let parts: Vec<Pointer> = parts
+            .iter()
+            .filter_map(|part| read_or_report(part, single))
+            .collect();
+        (!parts.is_empty()).then_some(parts)
+    });
+    ids.collect()
+}
+
+fn elements<'a>(section: &mut Section<'a>, key: &'static str) -> Vec<ConfigValue<'a>> {
     let Some(found) = section.find(key) else {
         return Vec::new();
     };
@@ -218,13 +286,10 @@ fn pointers(section: &mut Section<'_>, key: &'static str) -> Vec<Pointer> {
         );
     }
     elements
-        .iter()
-        .filter_map(|element| read_or_report(element, single))
-        .collect()
 }
 
 /// Reads a pointer to one value. An event's identity must not depend on the order of several values.
-fn single(found: &ConfigValue<'_>) -> Read<Pointer> {
+pub(crate) fn single(found: &ConfigValue<'_>) -> Read<Pointer> {
     let pointer = found.pointer()?;
     if pointer.is_many() {
         Err(found.unexpected("a pointer to one value, without `*`"))

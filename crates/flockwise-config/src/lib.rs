@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use flockwise_codec::format::{Encoding, Format};
 use flockwise_core::feature::Feature;
+use flockwise_core::orders::OrderRules;
+use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
 mod condition;
@@ -24,6 +26,7 @@ mod horizon;
 mod input;
 mod kafka;
 mod key_path;
+mod order_rules;
 mod policies;
 mod problem;
 mod root;
@@ -59,6 +62,8 @@ pub struct Config {
     pub inputs: Vec<Input>,
     /// The features in the order of the feature vector, at least one.
     pub features: Vec<Feature>,
+    /// What second events about an order mean, and how reversals state their amounts.
+    pub orders: OrderRules,
     /// How the model learns.
     pub learning: LearningPolicy,
     /// Path of a model to start from instead of a warm-up.
@@ -127,6 +132,12 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// The compiled features.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        Plan::with_orders(&self.features, &self.orders)
     }
 
     /// Reads a text, without the environment. Relative paths stay relative.

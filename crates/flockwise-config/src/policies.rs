@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flockwise_codec::time::parse_time;
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::feature::{Feature, trace_ms};
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
@@ -196,9 +197,14 @@ pub(crate) fn time(
                 .unwrap_or(HOUR_MS),
         ),
         sweep_ms: sweep_every(sweep),
-        remembered_ids: section
-            .read("remembered_ids", |found| found.whole(&(1..=1024)))
-            .unwrap_or(32),
+        remembered_ids: IdMemory {
+            least: section
+                .read("remembered_ids", |found| found.whole(&(1..=1024)))
+                .unwrap_or(32),
+            span_ms: section
+                .read("remembered_for", remembered_for)
+                .unwrap_or(10 * MINUTE_MS),
+        },
         forget_ms: forget_after(&mut section, lateness_ms, features),
     };
     let max_skew_ms = section
@@ -255,4 +261,13 @@ fn sweep_every(mut section: Section<'_>) -> Option<i64> {
     });
     section.finish();
     every.unwrap_or(Some(HOUR_MS))
+}
+
+/// For how long all event ids of a customer are remembered. Of more than 4096, only the latest are.
+fn remembered_for(found: &ConfigValue<'_>) -> Read<i64> {
+    let span_ms = found.duration()?;
+    match span_ms {
+        0..=DAY_MS => Ok(span_ms),
+        _ => Err(found.unexpected("at most \"1d\"")),
+    }
 }

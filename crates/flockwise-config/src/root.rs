@@ -11,7 +11,7 @@ use crate::section::Section;
 use crate::sources::Sources;
 use crate::suggestion::hint;
 use crate::value::{ConfigValue, Read};
-use crate::{Config, Partitioner, feature, input, kafka, policies};
+use crate::{Config, Partitioner, feature, input, kafka, order_rules, policies};
 
 pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let mut root = Section::root(sources);
@@ -29,7 +29,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let standbys = root.read("standbys", |found| found.whole(&(0..=16)));
     let partitioner = root.read("partitioner", partitioner).unwrap_or_default();
     let kafka = kafka::read(root.table("kafka"));
-    let mut inputs = input::read_all(&mut root, &app);
+    let (mut inputs, formats) = input::read_all(&mut root, &app);
     let features = feature::read_all(&mut root);
     let (learning, import) = policies::model(root.table("model"), features.len());
     let decision = policies::decision(root.table("decision"));
@@ -43,6 +43,8 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
     let publishes_history = backfill(root.table("backfill"));
     let brings_in = report(root.table("report"), &features);
     root.finish();
+    let report = |text| sources.report(None, text);
+    let orders = order_rules::of_all(&inputs, &formats, &features, report);
     sources.verdict(Config {
         app,
         state_partitions,
@@ -52,6 +54,7 @@ pub(crate) fn read(sources: &Sources) -> Result<Config, ConfigErrors> {
         kafka,
         inputs,
         features,
+        orders,
         learning,
         import,
         decision,

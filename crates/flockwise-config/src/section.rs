@@ -168,6 +168,21 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// The values of a table whose keys are texts that the user chooses. Those with a problem, which is noted, are left out.
+    pub(crate) fn entries<T>(
+        &mut self,
+        read: impl Fn(&ConfigValue<'a>) -> Read<T>,
+    ) -> impl Iterator<Item = (String, T)> {
+        self.table.iter().filter_map(move |(key, value)| {
+            let found = ConfigValue {
+                sources: self.sources,
+                path: join(&self.path, key),
+                value,
+            };
+            Some((key.clone(), read_or_report(&found, &read)?))
+        })
+    }
+
     /// Rejects a key that is planned but not supported yet.
     pub(crate) fn not_yet(&mut self, key: &'static str, instead: &str) {
         // An absent key is not read, so that no hint suggests it.

@@ -6,12 +6,13 @@
 use crate::event::{Event, Values};
 use crate::feature::{Aggregate, DAY_MS};
 use crate::feature_inputs::{FeatureInputs, InputCounts};
+use crate::orders::{OrderEntries, Sums, count_order, reverse};
 use crate::plan::{Cell, Compiled, Plan};
 
 /// The reference time of a row without events.
 pub const NEVER_MS: i64 = i64::MIN;
 
-/// For a feature with reversals, a denominator up to this is rounding left over from zero.
+/// For a feature with reversals or replaced orders, a denominator up to this is rounding left over from zero.
 const RESIDUE: f64 = 1e-9;
 
 /// The columns of a row without events.
@@ -27,38 +28,40 @@ pub fn empty(plan: &Plan) -> Vec<f64> {
     columns
 }
 
-/// Adds an event to a row. `ordered_ms` returns when the order that the event refers to was placed under an event
-/// name (by number), if it is still remembered. A reversal is weighted as of that time. `inputs` counts what the features
-/// find in the event.
+/// Adds an event to a row. `orders` has what is remembered of the order that it is about, if features need that: see
+/// [`OrderEntries`]. `inputs` counts what the features find in the event.
 pub fn observe(
     plan: &Plan,
     columns: &mut [f64],
     reference_ms: &mut i64,
     event: &Event,
     inputs: &mut FeatureInputs,
-    ordered_ms: impl Fn(u16) -> Option<i64>,
+    orders: &mut OrderEntries,
 ) {
     move_on(plan, columns, reference_ms, event.time_ms);
+    let is_remembered = event.name.is_some_and(|name| orders.newest(name).is_some());
     for touch in plan.touched(event.name) {
         let feature = &plan.features[touch.feature];
-        if !feature.base.iter().all(|check| check.holds(event)) {
-            continue;
-        }
-        let (sign, time_ms) = if touch.reverses {
-            let ordered_ms = feature.events.iter().find_map(|name| ordered_ms(*name));
-            (-1.0, ordered_ms.unwrap_or(event.time_ms))
-        } else {
-            (1.0, event.time_ms)
-        };
-        if let Some((first, second)) = terms(feature, event, inputs.of(touch.feature)) {
+        let mut add = |(first, second), time_ms| {
             let added = Added {
-                first: sign * first,
-                second: sign * second,
+                first,
+                second,
                 time_ms,
-                sign,
             };
             add(plan, feature, columns, *reference_ms, &added);
+        };
+        if touch.reverses {
+            let inputs = inputs.of(touch.feature);
+            reverse(plan, touch.feature, event, orders, inputs, &mut add);
+        } else if is_remembered {
+            let inputs = inputs.of(touch.feature);
+            count_order(plan, touch.feature, event, orders, inputs, terms, &mut add);
+        } else if let Some(sums) = terms(feature, event, inputs.of(touch.feature)) {
+            add(sums, event.time_ms);
         }
+    }
+    if let Some(own) = event.name.and_then(|name| orders.newest(name)) {
+        orders.set_time(own, event.time_ms);
     }
 }
 
@@ -81,7 +84,10 @@ fn move_on(plan: &Plan, columns: &mut [f64], reference_ms: &mut i64, time_ms: i6
 
 /// The terms that an event adds to a feature's sums, before weighting: that of the sum or numerator, and that of
 /// the denominator. `None` if the event does not count.
-fn terms(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Option<(f64, f64)> {
+fn terms(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Option<Sums> {
+    if !feature.base.iter().all(|check| check.holds(event)) {
+        return None;
+    }
     let holds = feature.conditions.iter().all(|check| check.holds(event));
     if !holds && feature.spec.aggregate != Aggregate::Share {
         return None;
@@ -130,7 +136,6 @@ struct Added {
     first: f64,
     second: f64,
     time_ms: i64,
-    sign: f64,
 }
 
 fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, added: &Added) {
@@ -164,7 +169,7 @@ fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, 
             }
         }
         Cell::Latest { at, .. } => {
-            if added.sign > 0.0 && added.time_ms as f64 >= columns[at] {
+            if added.time_ms as f64 >= columns[at] {
                 columns[at] = added.time_ms as f64;
                 if feature.spec.aggregate == Aggregate::Last {
                     columns[at + 1] = added.first;
@@ -278,11 +283,7 @@ fn value(
 }
 
 fn ratio(feature: &Compiled, numerator: f64, denominator: f64) -> Option<f64> {
-    let least = if feature.spec.reversed_by.is_empty() {
-        0.0
-    } else {
-        RESIDUE
-    };
+    let least = if feature.can_shrink { RESIDUE } else { 0.0 };
     (denominator > least).then(|| numerator / denominator)
 }
 

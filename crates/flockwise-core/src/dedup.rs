@@ -1,33 +1,75 @@
 //! A bounded memory of a customer's event ids and order ids.
 
+mod recent_ids;
+
+pub use self::recent_ids::{IdMemory, RecentIds};
+
 /// Maximum number of event ids, and of orders, that are remembered per customer, whatever the configuration says.
 pub const MAX_REMEMBERED: usize = 4096;
+
+/// Words of a remembered order besides its sums: its key and its time.
+pub(crate) const ORDER_HEAD: usize = 2;
 
 /// The contents of a dedup memory, on the way from a record to a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DedupMemory {
     ids: Vec<u64>,
-    /// Order and time, alternating.
+    /// Key, time and the bits of the sums of each order.
     orders: Vec<u64>,
+    sums: OrderSums,
+    recent: RecentIds,
+}
+
+/// What the sums of the remembered orders are; see [`crate::plan::Plan::order_sums`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrderSums {
+    /// How many each order has.
+    pub len: usize,
+    /// Identifies their meaning.
+    pub layout: u64,
+}
+
+/// A remembered order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RememberedOrder<'a> {
+    /// An [`order_key`].
+    pub key: u64,
+    /// The time as of which it counts, milliseconds since the epoch.
+    pub time_ms: i64,
+    /// What it added to features, and what reversals took back of that: the bits of an f64 each.
+    pub sums: &'a [u64],
 }
 
 impl DedupMemory {
-    /// Rebuilds a memory from [`DedupMemory::ids`] and [`DedupMemory::orders`], oldest first.
+    /// Rebuilds a memory from [`DedupMemory::ids`] and from orders without sums, oldest first.
     #[must_use]
     pub fn restore(ids: Vec<u64>, orders: Vec<(u64, i64)>) -> Self {
-        let words = orders
-            .iter()
-            .flat_map(|(order, time_ms)| [*order, time_ms.cast_unsigned()]);
-        Self {
+        let mut memory = Self {
             ids,
-            orders: words.collect(),
+            ..Self::default()
+        };
+        for (key, time_ms) in orders {
+            memory.push_order(key, time_ms);
         }
+        memory
     }
 
-    /// Forgets everything and keeps the allocations.
+    /// Forgets everything and keeps the allocations. Orders have no sums from then on.
     pub fn clear(&mut self) {
         self.ids.clear();
         self.orders.clear();
+        self.sums = OrderSums::default();
+        self.recent = RecentIds::default();
+    }
+
+    /// Sets how many of the ids are recent.
+    pub fn set_recent(&mut self, recent: RecentIds) {
+        self.recent = recent;
+    }
+
+    /// Sets what the sums of orders are, before the first order.
+    pub fn set_sums(&mut self, sums: OrderSums) {
+        self.sums = sums;
     }
 
     /// Appends an event id, which is newer than those before.
@@ -35,9 +77,15 @@ impl DedupMemory {
         self.ids.push(id);
     }
 
-    /// Appends an order and its time (milliseconds since the epoch). It is newer than those before.
-    pub fn push_order(&mut self, order: u64, time_ms: i64) {
-        self.orders.extend([order, time_ms.cast_unsigned()]);
+    /// Appends an order, which is newer than those before: its key and its time, milliseconds since the epoch. Its sums must
+    /// follow.
+    pub fn push_order(&mut self, key: u64, time_ms: i64) {
+        self.orders.extend([key, time_ms.cast_unsigned()]);
+    }
+
+    /// Appends a sum of the newest order, as the bits of an f64.
+    pub fn push_sum(&mut self, sum: u64) {
+        self.orders.push(sum);
     }
 
     /// Borrows the memory in the form that a row has.
@@ -46,6 +94,8 @@ impl DedupMemory {
         DedupMemoryRef {
             ids: [&self.ids, &[]],
             orders: [&self.orders, &[]],
+            sums: self.sums,
+            recent: self.recent,
         }
     }
 
@@ -54,8 +104,8 @@ impl DedupMemory {
         self.view().ids()
     }
 
-    /// Orders and their times, oldest first.
-    pub fn orders(&self) -> impl Iterator<Item = (u64, i64)> {
+    /// Orders, oldest first.
+    pub fn orders(&self) -> impl Iterator<Item = RememberedOrder<'_>> {
         self.view().orders()
     }
 }
@@ -66,6 +116,8 @@ pub struct DedupMemoryRef<'a> {
     /// The older ids, then the newer ones.
     pub(crate) ids: [&'a [u64]; 2],
     pub(crate) orders: [&'a [u64]; 2],
+    pub(crate) sums: OrderSums,
+    pub(crate) recent: RecentIds,
 }
 
 impl<'a> DedupMemoryRef<'a> {
@@ -80,20 +132,36 @@ impl<'a> DedupMemoryRef<'a> {
         self.ids.into_iter().flatten().copied()
     }
 
-    /// Orders and their times, oldest first.
-    pub fn orders(self) -> impl Iterator<Item = (u64, i64)> + use<'a> {
-        self.orders
-            .into_iter()
-            .flat_map(|words| words.as_chunks::<2>().0)
-            .map(|[order, time_ms]| (*order, time_ms.cast_signed()))
+    /// How many of the ids are recent.
+    #[must_use]
+    pub fn recent(self) -> RecentIds {
+        self.recent
     }
 
-    /// When an order (an [`order_key`]) was placed; `None` if it is not remembered.
+    /// What the sums of the orders are.
+    #[must_use]
+    pub fn sums(self) -> OrderSums {
+        self.sums
+    }
+
+    /// Orders, oldest first.
+    pub fn orders(self) -> impl Iterator<Item = RememberedOrder<'a>> + use<'a> {
+        let words = ORDER_HEAD + self.sums.len;
+        self.orders
+            .into_iter()
+            .flat_map(move |orders| orders.chunks_exact(words))
+            .map(|order| RememberedOrder {
+                key: order[0],
+                time_ms: order[1].cast_signed(),
+                sums: &order[ORDER_HEAD..],
+            })
+    }
+
+    /// When the newest event about an order (an [`order_key`]) happened; `None` if none is remembered.
     #[must_use]
     pub fn ordered_ms(self, key: u64) -> Option<i64> {
-        self.orders()
-            .find(|(known, _)| *known == key)
-            .map(|(_, time_ms)| time_ms)
+        let known = self.orders().filter(|order| order.key == key);
+        known.last().map(|order| order.time_ms)
     }
 }
 
@@ -111,10 +179,11 @@ mod tests {
     fn what_is_restored_is_told_in_the_same_order() {
         let memory = DedupMemory::restore(vec![3, 1, 2], vec![(9, -1), (8, i64::MAX)]);
         assert_eq!(memory.ids().collect::<Vec<_>>(), [3, 1, 2]);
-        assert_eq!(
-            memory.orders().collect::<Vec<_>>(),
-            [(9, -1), (8, i64::MAX)]
-        );
+        let orders: Vec<(u64, i64)> = memory
+            .orders()
+            .map(|order| (order.key, order.time_ms))
+            .collect();
+        assert_eq!(orders, [(9, -1), (8, i64::MAX)]);
         assert_eq!(memory.view().ordered_ms(9), Some(-1));
         assert_eq!(memory.view().ordered_ms(3), None);
     }

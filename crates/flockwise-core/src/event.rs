@@ -32,6 +32,10 @@ pub struct Event {
     pub name: Option<u16>,
     /// [`hash`] of the event's name.
     pub name_hash: u64,
+    /// The amount of money that a reversal states, by the format; absent if it states none.
+    pub amount: Slot,
+    /// The amount is what was taken back of the order so far, this event included.
+    pub is_so_far: bool,
     /// Event time, milliseconds since the epoch.
     pub time_ms: i64,
     /// [`hash`] of its event id, if it has one.
@@ -65,12 +69,15 @@ impl Event {
         self.name = None;
         self.id = None;
         self.order = None;
+        self.amount = Slot::Absent;
+        self.is_so_far = false;
         self.many.clear();
         self.single.clear();
         self.single.resize(pointers, Slot::Absent);
     }
 
     /// Stores a text and returns its range.
+    #[inline]
     pub fn keep(&mut self, text: &str) -> Range<u32> {
         let start = self.text.len() as u32;
         self.text.push_str(text);
@@ -84,12 +91,14 @@ impl Event {
     }
 
     /// The text at a range that [`Event::keep`] returned.
+    #[inline]
     #[must_use]
     pub fn text(&self, range: &Range<u32>) -> &str {
         &self.text[range.start as usize..range.end as usize]
     }
 
     /// Sets the customer's id, given as a range from [`Event::keep`].
+    #[inline]
     pub fn set_customer_id(&mut self, id: Range<u32>) {
         self.customer_hash = hash(self.text(&id).as_bytes());
         self.customer_id = id;
@@ -108,11 +117,13 @@ impl Event {
     }
 
     /// Sets the value at a pointer without `*`.
+    #[inline]
     pub fn put(&mut self, pointer: usize, slot: Slot) {
         self.single[pointer] = slot;
     }
 
     /// Adds a value at a pointer with `*`.
+    #[inline]
     pub fn add(&mut self, pointer: usize, slot: Slot) {
         self.many.push((pointer as u16, slot));
     }
@@ -144,6 +155,7 @@ impl Event {
     }
 
     /// The number that a value is, also if it is written as text.
+    #[inline]
     #[must_use]
     pub fn number(&self, slot: &Slot) -> Option<f64> {
         match slot {

@@ -17,21 +17,25 @@ pub struct InputCounts {
     pub boolean: u64,
     /// Values that are an object or an array.
     pub composite: u64,
+    /// Reversals that take back nothing: they state no amount, and their order is not remembered.
+    pub no_order: u64,
 }
 
 impl InputCounts {
     /// The kinds of values, in the order of [`InputCounts::values`].
-    pub const KINDS: [&'static str; 5] = ["used", "missing", "text", "boolean", "object"];
+    pub const KINDS: [&'static str; 6] =
+        ["used", "missing", "text", "boolean", "object", "no_order"];
 
     /// The counts of values by kind.
     #[must_use]
-    pub fn values(&self) -> [u64; 5] {
+    pub fn values(&self) -> [u64; 6] {
         [
             self.used,
             self.missing,
             self.text,
             self.boolean,
             self.composite,
+            self.no_order,
         ]
     }
 
@@ -53,6 +57,7 @@ impl InputCounts {
         self.text += other.text;
         self.boolean += other.boolean;
         self.composite += other.composite;
+        self.no_order += other.no_order;
     }
 }
 

@@ -1,14 +1,21 @@
 //! The feature plan: declared features compiled to fixed columns of a row.
 
+mod order_layout;
+
 use std::ops::Range;
 
+use crate::dedup::OrderSums;
 use crate::event::{Event, Slot, Values, hash};
 use crate::feature::{
     self, Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
 use crate::fingerprint;
 use crate::numeric_text::numeric_text;
+use crate::orders::{OrderRules, Repeat};
 use crate::pointer::Pointer;
+
+pub(crate) use self::order_layout::Kept;
+use self::order_layout::OrderLayout;
 
 /// Compiled features: [`Plan::len`] features over [`Plan::stride`] columns per row.
 #[derive(Clone, Debug)]
@@ -20,8 +27,7 @@ pub struct Plan {
     /// For each event name, the features that such an event touches. The last entry is for names that no feature
     /// uses.
     touched: Vec<Vec<Touch>>,
-    /// Whether each event name is a reversal.
-    reversing: Vec<bool>,
+    orders: OrderLayout,
     /// Decaying columns, by half-life.
     pub(crate) decay: Vec<Decay>,
     /// Runs of adjacent features with the same transform.
@@ -62,8 +68,20 @@ pub(crate) struct Compiled {
     pub(crate) base: Vec<Check>,
     pub(crate) conditions: Vec<Check>,
     pub(crate) value: Option<Values>,
-    /// Indices of `spec.events` among the plan's names. A reversal may refer to an order of these.
-    pub(crate) events: Vec<u16>,
+    pub(crate) stated_amount: StatedAmount,
+    /// Events can take back what earlier ones added.
+    pub(crate) can_shrink: bool,
+}
+
+/// Where a reversal states the amount that it takes back of a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatedAmount {
+    /// Only in the feature's own value.
+    Own,
+    /// In the feature's own value, or else where the format says.
+    OwnOrFormat,
+    /// Where the format says. The feature's own value is the amount of the order.
+    Format,
 }
 
 /// Where a feature's numbers are in a row.
@@ -92,9 +110,15 @@ pub(crate) struct Check {
 }
 
 impl Plan {
-    /// Compiles features. The configuration has validated them.
+    /// Compiles features of inputs without rules for orders. The configuration has validated them.
     #[must_use]
     pub fn compile(features: &[Feature]) -> Self {
+        Self::with_orders(features, &OrderRules::default())
+    }
+
+    /// Compiles features, with the rules for orders of all inputs. The configuration has validated them.
+    #[must_use]
+    pub fn with_orders(features: &[Feature], rules: &OrderRules) -> Self {
         let mut pointers = Vec::new();
         let mut names = Vec::new();
         let mut compiled: Vec<Compiled> = features
@@ -106,22 +130,31 @@ impl Plan {
                     .value
                     .as_ref()
                     .map(|pointer| values(pointer, &mut pointers)),
-                events: spec
-                    .events
-                    .iter()
-                    .map(|name| intern(name, &mut names) as u16)
-                    .collect(),
+                stated_amount: stated_amount(spec, rules),
+                can_shrink: can_shrink(spec, rules),
                 cell: Cell::Lifetime { at: 0 },
                 spec: spec.clone(),
+            })
+            .collect();
+        let events: Vec<Vec<u16>> = features
+            .iter()
+            .map(|spec| {
+                let events = spec.events.iter();
+                events.map(|name| intern(name, &mut names) as u16).collect()
             })
             .collect();
         for name in features.iter().flat_map(|spec| &spec.reversed_by) {
             intern(name, &mut names);
         }
+        for (name, _) in &rules.repeats {
+            intern(name, &mut names);
+        }
         let (decay, stride) = lay_out(&mut compiled);
+        let touched = touched(features, &names);
+        let repeats = names.iter().map(|name| repeat(name, features, rules));
         Self {
-            touched: touched(features, &names),
-            reversing: reversing(features, &names),
+            orders: OrderLayout::new(features, &names, &touched, events, repeats.collect()),
+            touched,
             name_hashes: names.iter().map(|name| hash(name.as_bytes())).collect(),
             fingerprint: fingerprint::of_plan(features),
             features: compiled,
@@ -164,6 +197,36 @@ impl Plan {
             .iter()
             .position(|known| known == name)
             .map(|index| index as u16)
+    }
+
+    /// What is remembered of orders.
+    pub(crate) fn orders(&self) -> &OrderLayout {
+        &self.orders
+    }
+
+    /// The sums that are remembered of an order.
+    #[must_use]
+    pub fn order_sums(&self) -> OrderSums {
+        self.orders.sums()
+    }
+
+    /// Whether an event of this name takes back what others added to some feature.
+    #[must_use]
+    pub fn is_reversal(&self, name: u16) -> bool {
+        self.orders.is_reversal(name)
+    }
+
+    /// Whether there are reversals at all.
+    #[must_use]
+    pub fn has_reversals(&self) -> bool {
+        (0..self.names.len() as u16).any(|name| self.is_reversal(name))
+    }
+
+    /// What a second event of this name about the same order means: as configured; or, if it is a reversal, it counts; if it
+    /// can be reversed, it is a repetition. `None`: that depends on whether it has an event id.
+    #[must_use]
+    pub fn repeat(&self, name: u16) -> Option<Repeat> {
+        self.orders.repeat(name)
     }
 
     /// The hash of an event name, by its number.
@@ -221,14 +284,14 @@ impl Plan {
     pub(crate) fn touched(&self, name: Option<u16>) -> &[Touch] {
         &self.touched[name.map_or(self.names.len(), usize::from)]
     }
-
-    /// Whether an event of this name is a reversal.
-    pub(crate) fn is_reversing(&self, name: Option<u16>) -> bool {
-        name.is_some_and(|name| self.reversing[usize::from(name)])
-    }
 }
 
 impl Check {
+    /// Whether the event has a value here.
+    pub(crate) fn is_stated(&self, event: &Event) -> bool {
+        event.values(self.values).any(|slot| *slot != Slot::Absent)
+    }
+
     /// Whether one of the values passes all tests. If there is no value, an absent one is tested.
     pub(crate) fn holds(&self, event: &Event) -> bool {
         let passes_all = |slot: &Slot| self.tests.iter().all(|test| passes(slot, test, event));
@@ -342,11 +405,34 @@ fn touches(features: &[Feature], name: Option<&String>) -> Vec<Touch> {
     touches
 }
 
-fn reversing(features: &[Feature], names: &[String]) -> Vec<bool> {
-    names
-        .iter()
-        .map(|name| features.iter().any(|spec| spec.reversed_by.contains(name)))
-        .collect()
+/// See [`Plan::repeat`].
+fn repeat(name: &String, features: &[Feature], rules: &OrderRules) -> Option<Repeat> {
+    if let Some((_, repeat)) = rules.repeats.iter().find(|(known, _)| known == name) {
+        return Some(*repeat);
+    }
+    let is_reversal = features.iter().any(|spec| spec.reversed_by.contains(name));
+    let mut reversible = features.iter().filter(|spec| !spec.reversed_by.is_empty());
+    if is_reversal {
+        Some(Repeat::Each)
+    } else {
+        let is_reversible = reversible.any(|spec| spec.events.contains(name));
+        is_reversible.then_some(Repeat::First)
+    }
+}
+
+fn can_shrink(spec: &Feature, rules: &OrderRules) -> bool {
+    let replaces = |(name, repeat): &(String, Repeat)| {
+        *repeat == Repeat::Last && (spec.events.is_empty() || spec.events.contains(name))
+    };
+    !spec.reversed_by.is_empty() || rules.repeats.iter().any(replaces)
+}
+
+fn stated_amount(spec: &Feature, rules: &OrderRules) -> StatedAmount {
+    match &spec.value {
+        Some(value) if rules.amounts.contains(value) => StatedAmount::OwnOrFormat,
+        Some(value) if rules.of.contains(value) => StatedAmount::Format,
+        _ => StatedAmount::Own,
+    }
 }
 
 /// Places decaying columns first, one run per half-life, so that decaying a row is a few plain loops.

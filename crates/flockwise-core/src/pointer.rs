@@ -45,6 +45,16 @@ impl Pointer {
         &self.0
     }
 
+    /// The pointer up to its last `*`: to the elements in which it finds its values.
+    #[must_use]
+    pub fn elements(&self) -> Option<Self> {
+        let last = self
+            .0
+            .iter()
+            .rposition(|step| *step == PointerStep::Every)?;
+        Some(Self(self.0[..=last].to_vec()))
+    }
+
     /// Whether it contains a `*`, and so stands for any number of values.
     #[must_use]
     pub fn is_many(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Policies for decisions, time, history and learning.
 
+use crate::dedup::IdMemory;
+
 /// When a customer may change segment: margin, patience, dwell and cooldown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecisionPolicy {
@@ -23,8 +25,8 @@ pub struct TimePolicy {
     pub max_ahead_ms: Option<i64>,
     /// Period of the sweep, milliseconds; `None`: only events cause scorings.
     pub sweep_ms: Option<i64>,
-    /// Number of event ids remembered per customer, for dedup.
-    pub remembered_ids: usize,
+    /// Event ids remembered per customer, for dedup; as many orders as the least number of ids.
+    pub remembered_ids: IdMemory,
     /// The sweep removes a customer who has had no event for longer than this; milliseconds, `None`: never.
     pub forget_ms: Option<i64>,
 }

@@ -19,13 +19,13 @@ use hashbrown::HashTable;
 
 use crate::aggregate;
 use crate::decide::Standing;
-use crate::dedup::DedupMemoryRef;
+use crate::dedup::{DedupMemoryRef, ORDER_HEAD, OrderSums};
 use crate::event::hash;
 use crate::plan::Plan;
 
 use buddy_allocator::BuddyAllocator;
 use chunked_vec::ChunkedVec;
-use dedup_ring::{ID, ORDER, Ring, Room};
+use dedup_ring::{ID, Ring, Room};
 pub use dirty_rows::DirtyRow;
 use dirty_rows::DirtyRows;
 use id_arena::IdArena;
@@ -52,6 +52,9 @@ pub struct Rows {
     undo: UndoLog,
     waiting: DirtyRows,
     empty: Vec<f64>,
+    order_sums: OrderSums,
+    /// The order that is being remembered.
+    order: Vec<u64>,
 }
 
 impl Rows {
@@ -70,6 +73,8 @@ impl Rows {
             undo: UndoLog::default(),
             waiting: DirtyRows::default(),
             empty: aggregate::empty(plan),
+            order_sums: plan.order_sums(),
+            order: Vec::new(),
         }
     }
 
@@ -153,7 +158,7 @@ impl Rows {
             reference_ms: head.reference_ms,
             columns: self.columns.row(row as usize),
             standing: head.standing(),
-            dedup: dedup(head, &self.blocks),
+            dedup: self.dedup(row),
         }
     }
 
@@ -176,7 +181,13 @@ impl Rows {
 
     /// The dedup memory of a row.
     pub(crate) fn dedup(&self, row: u32) -> DedupMemoryRef<'_> {
-        dedup(self.heads.get(row), &self.blocks)
+        let head = self.heads.get(row);
+        DedupMemoryRef {
+            ids: head.ids.halves(&self.blocks, ID),
+            orders: head.orders.halves(&self.blocks, self.order_words()),
+            sums: self.order_sums,
+            recent: head.recent,
+        }
     }
 
     /// Whether a row was touched since the last commit whose customer still exists.
@@ -213,19 +224,32 @@ impl Rows {
         self.columns
             .row_mut(number as usize)
             .copy_from_slice(row.columns);
+        let words = self.order_words();
         let head = self.heads.get_mut(number);
         head.reference_ms = row.reference_ms;
+        head.recent = row.dedup.recent;
         head.set_standing(&row.standing);
         head.ids.give_back(&mut self.blocks, ID);
-        head.orders.give_back(&mut self.blocks, ORDER);
+        head.orders.give_back(&mut self.blocks, words);
         head.ids = Ring::fill(row.dedup.ids, ID, &mut self.blocks);
-        head.orders = Ring::fill(row.dedup.orders, ORDER, &mut self.blocks);
+        head.orders = match row.dedup.sums == self.order_sums {
+            true => Ring::fill(row.dedup.orders, words, &mut self.blocks),
+            false => {
+                let orders = without_sums(row.dedup, self.order_sums.len);
+                Ring::fill([&orders, &[]], words, &mut self.blocks)
+            }
+        };
         (number, known.is_none())
     }
 
     /// Sets a customer's standing during a restore. It is not logged, and the row is not touched.
     pub(crate) fn restore_standing(&mut self, row: u32, standing: &Standing) {
         self.heads.get_mut(row).set_standing(standing);
+    }
+
+    /// Words per remembered order.
+    fn order_words(&self) -> usize {
+        ORDER_HEAD + self.order_sums.len
     }
 
     /// Makes a row for a customer who has none.
@@ -261,9 +285,12 @@ impl Rows {
     }
 }
 
-fn dedup<'a>(head: &RowHeader, blocks: &'a BuddyAllocator) -> DedupMemoryRef<'a> {
-    DedupMemoryRef {
-        ids: head.ids.halves(blocks, ID),
-        orders: head.orders.halves(blocks, ORDER),
-    }
+/// Orders whose sums have another meaning: what they added is not known any more.
+fn without_sums(dedup: DedupMemoryRef<'_>, sums: usize) -> Vec<u64> {
+    let unknown = std::iter::repeat_n(f64::NAN.to_bits(), sums);
+    let orders = dedup.orders().flat_map(|order| {
+        let head = [order.key, order.time_ms.cast_unsigned()];
+        head.into_iter().chain(unknown.clone())
+    });
+    orders.collect()
 }

@@ -8,6 +8,7 @@ mod customer_description;
 mod describe_customer;
 mod expiry;
 mod learning_period;
+mod observing;
 mod output;
 mod position;
 mod restore;
@@ -20,7 +21,7 @@ pub use command::TaskCommand;
 pub use customer_description::CustomerDescription;
 pub use flockwise_vocabulary::topics::InputPartition;
 pub use learning_period::Period;
-pub use output::Output;
+pub use output::{DuplicateBy, Output};
 pub use position::{Progress, TaskPosition};
 pub use versions::Versions;
 
@@ -28,12 +29,10 @@ use std::sync::Arc;
 
 use flockwise_kmeans::Scratch;
 
-use crate::aggregate;
 use crate::change::Trigger;
-use crate::dedup::order_key;
 use crate::event::Event;
 use crate::feature::DAY_MS;
-use crate::feature_inputs::FeatureInputs;
+use crate::orders::OrderEntries;
 use crate::plan::Plan;
 use crate::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use crate::rows::Rows;
@@ -87,6 +86,7 @@ pub struct Task {
     scaled: Vec<f64>,
     scratch: Scratch,
     approached: Vec<u32>,
+    orders: OrderEntries,
 }
 
 /// When due customers are scored.
@@ -128,6 +128,7 @@ impl Task {
             scaled: Vec::with_capacity(features),
             scratch: Scratch::default(),
             approached: Vec::new(),
+            orders: OrderEntries::default(),
             settings,
         }
     }
@@ -213,7 +214,7 @@ impl Task {
         &self.segment_sizes
     }
 
-    /// Stream time: the latest event time of the task's customers; [`aggregate::NEVER_MS`] before the first event.
+    /// Stream time: the latest event time of the task's customers; [`crate::aggregate::NEVER_MS`] before the first event.
     #[must_use]
     pub fn stream_ms(&self) -> i64 {
         self.position.stream_ms
@@ -278,8 +279,8 @@ impl Task {
     ) {
         self.advance_time(event.time_ms, versions, output);
         let (row, is_new) = self.row_of(event, versions, output);
-        if self.is_duplicate(row, event) {
-            output.duplicates += 1;
+        if let Some(by) = self.duplicate(row, event) {
+            output.duplicates[by as usize] += 1;
             return;
         }
         if !is_new {
@@ -328,36 +329,5 @@ impl Task {
         if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms > as_of_ms) {
             self.sweep(row, due_ms, versions, output);
         }
-    }
-
-    fn is_duplicate(&mut self, row: u32, event: &Event) -> bool {
-        let plan = &self.settings.plan;
-        let bound = self.settings.time.remembered_ids;
-        let key = event.order.map(|order| order_key(event.name_hash, order));
-        // One order can have several partial refunds, so only the event id identifies a repeated one.
-        if let Some(key) = key.filter(|_| !plan.is_reversing(event.name)) {
-            if self.rows.dedup(row).ordered_ms(key).is_some() {
-                return true;
-            }
-            if event
-                .id
-                .is_some_and(|id| self.rows.is_repeated(row, id, bound))
-            {
-                return true;
-            }
-            self.rows.remember_order(row, key, event.time_ms, bound);
-            return false;
-        }
-        event
-            .id
-            .is_some_and(|id| self.rows.is_repeated(row, id, bound))
-    }
-
-    fn observe(&mut self, row: u32, event: &Event, inputs: &mut FeatureInputs) {
-        let plan = &self.settings.plan;
-        let (columns, reference_ms, ordered_ms) = self.rows.sums_mut(row);
-        aggregate::observe(plan, columns, reference_ms, event, inputs, |name| {
-            ordered_ms(order_key(plan.name_hash(name), event.order?))
-        });
     }
 }

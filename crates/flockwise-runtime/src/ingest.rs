@@ -305,7 +305,10 @@ fn count(output: &mut Output, counts: &mut Counts, history: HistoryPolicy) {
     for (total, suppressed) in counts.suppressed_changes.iter_mut().zip(suppressed) {
         *total += suppressed;
     }
-    counts.duplicates += take(&mut output.duplicates);
+    let duplicates = take(&mut output.duplicates);
+    for (total, duplicates) in counts.duplicates.iter_mut().zip(duplicates) {
+        *total += duplicates;
+    }
     counts.sweep_scorings += take(&mut output.swept);
     counts.sweep_outliers += take(&mut output.swept_outliers);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flockwise_codec::decode::Decoder;
 use flockwise_core::feature_inputs::FeatureInputs;
-use flockwise_core::task::{Output, Task, Versions};
+use flockwise_core::task::{DuplicateBy, Output, Task, Versions};
 use flockwise_vocabulary::task_id::TaskId;
 
 use crate::arrival::Arrival;
@@ -326,6 +326,12 @@ impl<B: Broker> Worker<B> {
     #[must_use]
     pub fn inputs(&self) -> &FeatureInputs {
         self.meter.inputs()
+    }
+
+    /// Events that were skipped as duplicates, in the order of [`DuplicateBy::NAMES`].
+    #[must_use]
+    pub fn duplicates(&self) -> [u64; DuplicateBy::NAMES.len()] {
+        self.meter.duplicates()
     }
 
     /// The tasks that the worker owns, by number.

@@ -24,7 +24,7 @@ pub(crate) fn pipeline(
     state_partitions: u32,
     model: Option<&Path>,
 ) -> Result<Pipeline, Failed> {
-    let plan = Arc::new(Plan::compile(&config.features));
+    let plan = Arc::new(config.plan());
     let import = model
         .or(config.import.as_deref())
         .map(|path| import(path, &plan))

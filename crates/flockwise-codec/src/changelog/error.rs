@@ -3,7 +3,7 @@
 use crate::little_endian::Malformed;
 
 /// The format that this version writes, and the latest that it reads.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 
 /// Why a changelog record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

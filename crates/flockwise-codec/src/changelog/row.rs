@@ -14,14 +14,17 @@
 //! | which columns are not zero | a bit each, the first lowest, in whole bytes |
 //! | the columns that are not zero | f64 each |
 //! | event ids | count as number, then u64 each |
-//! | orders, each with its milliseconds before the latest event time | count as number, then u64 and signed each |
+//! | from version 3 on: event ids of the present span and of the one before; if not both 0, the number of the span | number each |
+//! | orders | count as number |
+//! | with orders, from version 3 on: sums per order, and with sums the identity of their layout | number, u64 |
+//! | each order: key, milliseconds before the latest event time, sums | u64, signed, f64 each |
 //!
 //! A number is LEB128: seven bits a byte, the lowest first, the top bit set if another byte follows. A signed
 //! number is in zigzag code first: 0, -1, 1, -2 become 0, 1, 2, 3. Time differences wrap, so that
 //! `i64::MIN`, which stands for no time, needs no special case.
 
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::dedup::DedupMemory;
+use flockwise_core::dedup::{DedupMemory, OrderSums, RecentIds};
 use flockwise_core::rows::Row;
 
 use super::error::{ChangelogError, VERSION};
@@ -29,6 +32,8 @@ use crate::little_endian::{Malformed, Reader, put_number, put_signed};
 
 /// The first version of the format that stores a candidate's cost.
 const WITH_COST: u8 = 2;
+/// The first version of the format that stores what each order added, and how many ids are recent.
+const WITH_SUMS: u8 = 3;
 
 /// Appends a row's value to `out`.
 pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
@@ -44,10 +49,35 @@ pub fn encode_row(row: &Row<'_>, fingerprint: u64, out: &mut Vec<u8>) {
     put_candidate(standing.candidate, out);
     put_columns(row.columns, out);
     put_ids(row.dedup.id_halves(), out);
-    put_number(row.dedup.orders().count() as u64, out);
-    for (order, time_ms) in row.dedup.orders() {
-        out.extend_from_slice(&order.to_le_bytes());
-        put_signed(row.reference_ms.wrapping_sub(time_ms), out);
+    put_recent(row.dedup.recent(), out);
+    put_orders(row, out);
+}
+
+fn put_recent(recent: RecentIds, out: &mut Vec<u8>) {
+    put_number(u64::from(recent.now), out);
+    put_number(u64::from(recent.before), out);
+    if (recent.now, recent.before) != (0, 0) {
+        put_number(u64::from(recent.span), out);
+    }
+}
+
+fn put_orders(row: &Row<'_>, out: &mut Vec<u8>) {
+    let count = row.dedup.orders().count();
+    put_number(count as u64, out);
+    if count == 0 {
+        return;
+    }
+    let OrderSums { len, layout } = row.dedup.sums();
+    put_number(len as u64, out);
+    if len > 0 {
+        out.extend_from_slice(&layout.to_le_bytes());
+    }
+    for order in row.dedup.orders() {
+        out.extend_from_slice(&order.key.to_le_bytes());
+        put_signed(row.reference_ms.wrapping_sub(order.time_ms), out);
+        for sum in order.sums {
+            out.extend_from_slice(&sum.to_le_bytes());
+        }
     }
 }
 
@@ -162,7 +192,7 @@ pub fn decode_row(
     row.reference_ms = input.signed()?;
     row.standing = standing(&mut input, row.reference_ms, version)?;
     columns(&mut input, &mut row.columns)?;
-    dedup(&mut input, row.reference_ms, &mut row.dedup)?;
+    dedup(&mut input, row.reference_ms, version, &mut row.dedup)?;
     Ok(input.end()?)
 }
 
@@ -217,14 +247,44 @@ fn columns(input: &mut Reader<'_>, columns: &mut Vec<f64>) -> Result<(), Malform
 fn dedup(
     input: &mut Reader<'_>,
     reference_ms: i64,
+    version: u8,
     dedup: &mut DedupMemory,
 ) -> Result<(), Malformed> {
     dedup.clear();
     for _ in 0..input.number()? {
         dedup.push_id(input.u64()?);
     }
-    for _ in 0..input.number()? {
-        dedup.push_order(input.u64()?, reference_ms.wrapping_sub(input.signed()?));
+    if version >= WITH_SUMS {
+        dedup.set_recent(recent(input)?);
+    }
+    let count = input.number()?;
+    if count > 0 && version >= WITH_SUMS {
+        dedup.set_sums(order_sums(input)?);
+    }
+    let sums = dedup.view().sums().len;
+    for _ in 0..count {
+        let (key, before_ms) = (input.u64()?, input.signed()?);
+        dedup.push_order(key, reference_ms.wrapping_sub(before_ms));
+        for _ in 0..sums {
+            dedup.push_sum(input.u64()?);
+        }
     }
     Ok(())
+}
+
+fn recent(input: &mut Reader<'_>) -> Result<RecentIds, Malformed> {
+    let (now, before) = (input.fitting()?, input.fitting()?);
+    let span = match (now, before) {
+        (0, 0) => 0,
+        _ => input.fitting()?,
+    };
+    Ok(RecentIds { span, now, before })
+}
+
+fn order_sums(input: &mut Reader<'_>) -> Result<OrderSums, Malformed> {
+    let len: u32 = input.fitting()?;
+    Ok(OrderSums {
+        len: len as usize,
+        layout: if len > 0 { input.u64()? } else { 0 },
+    })
 }

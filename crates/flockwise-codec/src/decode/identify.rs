@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use flockwise_core::event::{Event, hash};
+use flockwise_core::event::{Event, Slot, hash};
 use flockwise_core::plan::Plan;
 use flockwise_json::Number;
 
@@ -42,6 +42,10 @@ impl Decoder {
         event.id = optional_hash(event, Field::EventId, field(Field::EventId))?;
         event.order = optional_hash(event, Field::OrderId, field(Field::OrderId))?;
         event.name = plan.name(event.text(&name));
+        event.is_so_far = self.format.reversal.is_cumulative;
+        if !event.name.is_some_and(|name| plan.is_reversal(name)) {
+            event.amount = Slot::Absent;
+        }
         event.name_hash = hash(event.text(&name).as_bytes());
         event.set_customer_id(customer_id);
         Ok(())
@@ -72,8 +76,8 @@ impl Decoder {
             Field::CustomerId => &self.format.customer_id,
             Field::Event => &self.format.event,
             Field::Time => &self.format.time,
-            Field::EventId => &self.format.event_id,
-            Field::OrderId => &self.format.order_id,
+            // Neither is required.
+            Field::EventId | Field::OrderId => return String::new(),
         };
         let places: Vec<String> = pointers.iter().map(ToString::to_string).collect();
         let places = places.join(" or ");

@@ -1,6 +1,6 @@
 //! Documents that decode to events.
 
-use flockwise_codec::format::{Encoding, Format};
+use flockwise_codec::format::Format;
 use flockwise_core::pointer::Pointer;
 
 use crate::script::{any_year, builtin, check, check_bytes, native};
@@ -34,22 +34,17 @@ fn segment_falls_back_to_anonymous_id_type_and_other_times() {
 
 #[test]
 fn a_table_of_ones_own_takes_the_first_pointer_that_is_there() {
-    let pointers = |texts: &[&str]| {
-        texts
-            .iter()
-            .map(|text| Pointer::parse(text).unwrap())
-            .collect()
+    let pointers = |texts: &[&str]| -> Vec<Pointer> {
+        let pointers = texts.iter().map(|text| Pointer::parse(text).unwrap());
+        pointers.collect()
     };
     let till = Format {
-        name: "till".to_owned(),
-        encoding: Encoding::Json,
         customer_id: pointers(&["/card/id", "/customer", "/customers/0"]),
-        no_customer: Vec::new(),
         event: pointers(&["/kind"]),
         time: pointers(&["/at"]),
         time_rules: any_year(),
-        event_id: pointers(&["/id"]),
-        order_id: pointers(&[]),
+        event_id: vec![pointers(&["/id"])],
+        ..Format::empty("till")
     };
     check(
         &till,

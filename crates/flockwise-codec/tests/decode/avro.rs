@@ -27,24 +27,22 @@ pub(crate) fn avro() -> Format {
 
 /// A format for the golden order.
 fn shop(framing: AvroFraming) -> Format {
-    let pointers = |texts: &[&str]| {
+    let pointers = |texts: &[&str]| -> Vec<Pointer> {
         let pointers = texts.iter().map(|text| Pointer::parse(text).unwrap());
         pointers.collect()
     };
     Format {
-        name: "shop".to_owned(),
         encoding: Encoding::Avro {
             framing,
             schemas: "order.avsc".into(),
             unknown_schema: UnknownSchema::Wait,
         },
         customer_id: pointers(&["/customer/card", "/customer/number"]),
-        no_customer: Vec::new(),
         event: pointers(&["/kind"]),
         time: pointers(&["/placed"]),
-        time_rules: TimeRules::default(),
-        event_id: pointers(&["/id"]),
-        order_id: pointers(&["/order"]),
+        event_id: vec![pointers(&["/id"])],
+        order_id: vec![pointers(&["/order"])],
+        ..Format::empty("shop")
     }
 }
 

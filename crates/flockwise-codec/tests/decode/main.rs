@@ -3,6 +3,7 @@
 
 mod accepted;
 mod avro;
+mod orders;
 mod random;
 mod random_avro;
 mod refused;

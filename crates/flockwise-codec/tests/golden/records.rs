@@ -11,7 +11,7 @@ use flockwise_codec::changelog::{
 use flockwise_codec::trainer_input::{decode_mini_batch, encode_mini_batch};
 use flockwise_core::change::{Change, Driver, Trigger};
 use flockwise_core::decide::{Candidate, Cause, Standing};
-use flockwise_core::dedup::DedupMemory;
+use flockwise_core::dedup::{DedupMemory, OrderSums, RecentIds};
 use flockwise_core::model::Model;
 use flockwise_core::task::{Progress, TaskPosition, Versions};
 use flockwise_core::trainer::MiniBatch;
@@ -22,6 +22,7 @@ const CHANGE: &str = include_str!("change.json");
 const FIRST_CHANGE: &str = include_str!("first_change.json");
 const ROW: &str = include_str!("row.hex");
 const ROW_BEFORE_COST: &str = include_str!("row_before_cost.hex");
+const ROW_BEFORE_SUMS: &str = include_str!("row_before_sums.hex");
 const TASK_POSITION: &str = include_str!("task_position.json");
 const TASK_POSITION_WITH_EPOCH: &str = include_str!("task_position_with_epoch.json");
 const SAMPLE: &str = include_str!("sample.hex");
@@ -149,8 +150,27 @@ fn row() -> StoredRow {
                 cause: Cause::Time,
             }),
         },
-        dedup: DedupMemory::restore(vec![1, u64::MAX], vec![(5, -6)]),
+        dedup: memory(),
     }
+}
+
+fn memory() -> DedupMemory {
+    let mut memory = DedupMemory::default();
+    memory.set_sums(OrderSums {
+        len: 2,
+        layout: 0x1234_5678,
+    });
+    memory.set_recent(RecentIds {
+        span: 2_945_538,
+        now: 1,
+        before: 1,
+    });
+    memory.push_id(1);
+    memory.push_id(u64::MAX);
+    memory.push_order(5, -6);
+    memory.push_sum(19.99_f64.to_bits());
+    memory.push_sum(0);
+    memory
 }
 
 #[test]
@@ -171,10 +191,23 @@ fn a_row_of_the_changelog() {
 #[test]
 fn a_row_from_before_candidates_had_a_cost() {
     let mut row = row();
+    row.dedup = without_sums();
     let read = read_row(row.customer_id.as_bytes(), &unhex(ROW_BEFORE_COST), PLAN);
     let candidate = row.standing.candidate.as_mut().unwrap();
     (candidate.cost, candidate.price) = (0.0, 0.0);
     assert_eq!(read, Ok(row));
+}
+
+#[test]
+fn a_row_from_before_orders_had_sums() {
+    let mut row = row();
+    row.dedup = without_sums();
+    let read = read_row(row.customer_id.as_bytes(), &unhex(ROW_BEFORE_SUMS), PLAN);
+    assert_eq!(read, Ok(row));
+}
+
+fn without_sums() -> DedupMemory {
+    DedupMemory::restore(vec![1, u64::MAX], vec![(5, -6)])
 }
 
 #[test]
@@ -185,13 +218,13 @@ fn a_row_of_another_plan_or_a_later_format_says_what_to_do() {
         "the state was made with another feature plan (0123456789abcdef, now 0000000000000007): bring the former features back, or give the pipeline a new `app` name so that it reads its inputs again from the start"
     );
     assert_eq!(
-        told(&[3], PLAN),
-        "a changelog record has format 3, this version reads up to 2: use the version that wrote it or a later one"
+        told(&[4], PLAN),
+        "a changelog record has format 4, this version reads up to 3: use the version that wrote it or a later one"
     );
     assert!(matches!(
         decode_task_position(
             TASK_POSITION
-                .replace("\"format\":2", "\"format\":9")
+                .replace("\"format\":3", "\"format\":9")
                 .as_bytes(),
             &topics()
         ),

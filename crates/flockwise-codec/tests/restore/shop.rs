@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::model::{Model, ModelVersion};
 use flockwise_core::plan::Plan;
@@ -43,7 +44,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             lateness_ms: 30 * DAY_MS,
             max_ahead_ms: None,
             sweep_ms,
-            remembered_ids: 3,
+            remembered_ids: IdMemory::latest(3),
             forget_ms: None,
         },
         learning: LearningPolicy {

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flockwise_codec::format::{AvroFraming, Encoding, Format, TimeRules, UnknownSchema};
+use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
 use flockwise_config::{Config, InitialStart, Input, Kafka, LostRecords, Partitioner};
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
+use flockwise_core::orders::{OrderRules, Repeat};
 use flockwise_core::pointer::Pointer;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
@@ -68,6 +70,10 @@ fn what_is_left_out_has_its_default() {
             start: InitialStart::Earliest,
             format: Format::builtin("native").unwrap(),
         }],
+        orders: OrderRules {
+            repeats: Format::builtin("segment").unwrap().repeats,
+            ..OrderRules::default()
+        },
         features: vec![orders()],
         learning: LearningPolicy {
             k_min: 8,
@@ -90,7 +96,10 @@ fn what_is_left_out_has_its_default() {
             lateness_ms: 30 * DAY_MS,
             max_ahead_ms: Some(3_600_000),
             sweep_ms: Some(3_600_000),
-            remembered_ids: 32,
+            remembered_ids: IdMemory {
+                least: 32,
+                span_ms: 600_000,
+            },
             forget_ms: None,
         },
         max_skew_ms: 600_000,
@@ -173,15 +182,11 @@ fn inputs_start_and_format() {
     );
     assert_eq!(config.inputs[1].format, Format::builtin("segment").unwrap());
     let till = Format {
-        name: "till".to_owned(),
-        encoding: Encoding::Json,
         customer_id: vec![pointer("/card/id"), pointer("/customer")],
-        no_customer: Vec::new(),
         event: vec![pointer("/kind")],
         time: vec![pointer("/at")],
-        time_rules: TimeRules::default(),
-        event_id: vec![pointer("/id")],
-        order_id: Vec::new(),
+        event_id: vec![vec![pointer("/id")]],
+        ..Format::empty("till")
     };
     assert_eq!(config.inputs[2].format, till);
 }
@@ -320,7 +325,7 @@ fn policies() {
          warm_up = { customers = 3, time = \"14d\" }\n\
          [decision]\nmargin = 0\ndwell = 3\ncooldown = \"0s\"\n\
          [sweep]\nevery = \"off\"\n\
-         [time]\nlateness = \"0s\"\nmax_ahead = \"5m\"\nmax_skew = \"1ms\"\nidle_timeout = \"5m\"\nremembered_ids = 1024\n\
+         [time]\nlateness = \"0s\"\nmax_ahead = \"5m\"\nmax_skew = \"1ms\"\nidle_timeout = \"5m\"\nremembered_ids = 1024\nremembered_for = \"0s\"\n\
          [state]\ndirectory = \"/var/lib/shop\"\n[http]\nlisten = \"[::]:80\"",
     );
     assert_eq!(config.learning.half_life_ms, 14 * DAY_MS);
@@ -344,7 +349,7 @@ fn policies() {
         lateness_ms: 0,
         max_ahead_ms: Some(300_000),
         sweep_ms: None,
-        remembered_ids: 1024,
+        remembered_ids: IdMemory::latest(1024),
         forget_ms: None,
     };
     assert_eq!(config.time, time);
@@ -489,4 +494,32 @@ fn conditions() {
             assert!(elsewhere.is_empty(), "{lines}");
         }
     }
+}
+
+#[test]
+fn a_format_takes_from_a_built_in_one_what_it_does_not_say() {
+    let config = smallest_with(
+        "[[input]]\ntopic = \"web\"\nformat = \"web\"\n\
+         [format.web]\nlike = \"segment\"\ncustomer_id = \"/crm\"\nevent_id = [[\"/source\", \"/id\"], \"/messageId\"]\n\
+         repeats = { \"Order Updated\" = \"each\" }\n[format.web.reversal]\nof = \"/properties/net\"",
+    );
+    let segment = Format::builtin("segment").unwrap();
+    let web = &config.inputs[1].format;
+    assert_eq!(web.time, segment.time);
+    assert_eq!(web.order_id, segment.order_id);
+    assert_eq!(web.customer_id, [pointer("/crm")]);
+    let joined = vec![pointer("/source"), pointer("/id")];
+    assert_eq!(web.event_id, [joined, vec![pointer("/messageId")]]);
+    assert_eq!(web.reversal.amount, segment.reversal.amount);
+    assert_eq!(config.orders.of, [pointer("/properties/net")]);
+    let repeat = |name: &str| {
+        let found = config
+            .orders
+            .repeats
+            .iter()
+            .find(|(known, _)| known == name);
+        found.map(|(_, repeat)| *repeat)
+    };
+    assert_eq!(repeat("Order Updated"), Some(Repeat::Each));
+    assert_eq!(repeat("Order Completed"), Some(Repeat::First));
 }

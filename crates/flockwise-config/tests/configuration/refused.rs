@@ -4,6 +4,7 @@ use flockwise_config::Config;
 
 mod features;
 mod inputs;
+mod orders;
 mod sections;
 
 #[track_caller]

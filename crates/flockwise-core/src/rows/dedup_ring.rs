@@ -5,10 +5,13 @@ use crate::dedup::MAX_REMEMBERED;
 
 /// Words per event id.
 pub(super) const ID: usize = 1;
-/// Words per order: its key and its time.
-pub(super) const ORDER: usize = 2;
 
-const _: () = assert!(MAX_REMEMBERED * ORDER <= LARGEST);
+const _: () = assert!(MAX_REMEMBERED * ID <= LARGEST);
+
+/// The most entries of so many words each.
+fn most(words: usize) -> usize {
+    MAX_REMEMBERED.min(LARGEST / words)
+}
 
 /// The newest of many entries of equal length.
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,11 +49,11 @@ impl Ring {
     /// Appends an entry. Once the bound is reached, it replaces the oldest one. Returns `true` if the ring is in
     /// another block now.
     pub(super) fn push(&mut self, entry: &[u64], room: &mut Room<'_>) -> bool {
-        let bound = room.bound.clamp(1, MAX_REMEMBERED);
+        let bound = room.bound.clamp(1, most(entry.len()));
         let len = usize::from(self.len);
-        if len > bound {
-            // Filled under a larger bound.
-            self.shorten(bound - 1, entry.len(), room);
+        if len > bound || len < bound && self.next > 0 {
+            // Filled under another bound: there were more or fewer recent entries.
+            self.straighten(len.min(bound - 1), entry.len(), room);
             self.append(entry, room.blocks);
             return true;
         }
@@ -74,6 +77,28 @@ impl Ring {
         false
     }
 
+    /// Replaces words of the entry with this index, oldest first, from its word `from` on.
+    pub(super) fn overwrite(
+        self,
+        index: usize,
+        words: usize,
+        from: usize,
+        new: impl Iterator<Item = u64>,
+        room: &mut Room<'_>,
+    ) {
+        let place = (usize::from(self.next) + index) % usize::from(self.len);
+        let at = self.block + (place * words + from) as u32;
+        for (at, word) in (at..).zip(new) {
+            let place = &mut room.blocks.words_mut(at, 1)[0];
+            if *place != word {
+                if !room.is_new {
+                    room.overwritten.push((at, *place));
+                }
+                *place = word;
+            }
+        }
+    }
+
     fn append(&mut self, entry: &[u64], blocks: &mut BuddyAllocator) {
         let end = usize::from(self.len) * entry.len();
         blocks.words_mut(self.block, end + entry.len())[end..].copy_from_slice(entry);
@@ -91,8 +116,8 @@ impl Ring {
         }
     }
 
-    /// Moves the newest `kept` entries to a block with room for one more.
-    fn shorten(&mut self, kept: usize, words: usize, room: &mut Room<'_>) {
+    /// Moves the newest `kept` entries, oldest first, to a block with room for one more.
+    fn straighten(&mut self, kept: usize, words: usize, room: &mut Room<'_>) {
         let halves = self.halves(room.blocks, words);
         let skipped = halves[0].len() + halves[1].len() - kept * words;
         let entries: Vec<u64> = halves
@@ -121,7 +146,7 @@ impl Ring {
     /// Fills an empty ring with entries, oldest first. Keeps the newest if there are too many.
     pub(super) fn fill(halves: [&[u64]; 2], words: usize, blocks: &mut BuddyAllocator) -> Self {
         let count = (halves[0].len() + halves[1].len()) / words;
-        let kept = count.min(MAX_REMEMBERED);
+        let kept = count.min(most(words));
         if kept == 0 {
             return Self::default();
         }
@@ -154,6 +179,9 @@ mod tests {
 
     use super::*;
 
+    /// Words per order in these tests: its key and its time.
+    const ORDER: usize = 2;
+
     proptest! {
         #[test]
         fn the_newest_are_kept_oldest_first_under_any_bound(
@@ -166,8 +194,8 @@ mod tests {
             let turns = pushes.len() / bounds.len() + 1;
             for (index, (order, is_new)) in pushes.into_iter().enumerate() {
                 let bound = bounds[index / turns];
-                if index % turns == 0 {
-                    // The bound changes only with a restart, which puts the oldest entry first.
+                if index % (2 * turns) == 0 {
+                    // A restart puts the oldest entry first.
                     let kept = ring.halves(&blocks, ORDER).concat();
                     let (older, newer) = kept.split_at(kept.len() / 4 * ORDER);
                     let restored = Ring::fill([older, newer], ORDER, &mut blocks);

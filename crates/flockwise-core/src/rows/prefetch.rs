@@ -47,6 +47,7 @@ impl Rows {
 mod tests {
     use super::*;
     use crate::decide::Standing;
+    use crate::dedup::IdMemory;
 
     #[test]
     fn customers_are_found_and_strangers_are_left_out() {
@@ -54,7 +55,7 @@ mod tests {
         for id in ["a", "b", ""] {
             let row = rows.add(hash(id.as_bytes()), id);
             rows.set_standing(row, &Standing::NEW);
-            rows.is_repeated(row, 7, 4);
+            rows.is_repeated(row, 7, IdMemory::latest(4), 0);
         }
         let hashes = ["b", "x", "", "a", "b"].map(|id| hash(id.as_bytes()));
         let mut found = vec![9];

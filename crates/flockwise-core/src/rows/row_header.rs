@@ -4,6 +4,7 @@ use super::dedup_ring::Ring;
 use super::id_arena::IdSlot;
 use crate::aggregate::NEVER_MS;
 use crate::decide::{Candidate, Standing};
+use crate::dedup::RecentIds;
 
 const NO_SEGMENT: u32 = u32::MAX;
 
@@ -40,6 +41,7 @@ pub(super) struct RowHeader {
     candidate: Option<Candidate>,
     pub(super) ids: Ring,
     pub(super) orders: Ring,
+    pub(super) recent: RecentIds,
     segment: u32,
     sequence: u32,
     name_at: u32,
@@ -48,7 +50,7 @@ pub(super) struct RowHeader {
 }
 
 // The headers of a million customers take a tenth of a gigabyte, so a change of size must be intended.
-const _: () = assert!(size_of::<RowHeader>() == 88);
+const _: () = assert!(size_of::<RowHeader>() == 96);
 
 impl RowHeader {
     pub(super) fn new(hash: u64, name: IdSlot, flags: u8) -> Self {
@@ -61,6 +63,7 @@ impl RowHeader {
             candidate: None,
             ids: Ring::default(),
             orders: Ring::default(),
+            recent: RecentIds::default(),
             segment: NO_SEGMENT,
             sequence: 0,
             name_at: name.at,

@@ -2,6 +2,7 @@
 
 use super::row_header::OPEN;
 use super::*;
+use crate::dedup::IdMemory;
 
 impl Rows {
     /// Adds a row for a customer who has none; `hash` is the [`hash`] of the id.
@@ -12,24 +13,12 @@ impl Rows {
         row
     }
 
-    /// A row's sums and reference time, mutable, and a function that returns when a remembered order was placed.
-    pub(crate) fn sums_mut(
-        &mut self,
-        row: u32,
-    ) -> (&mut [f64], &mut i64, impl Fn(u64) -> Option<i64>) {
+    /// A row's sums and reference time, mutable.
+    pub(crate) fn sums_mut(&mut self, row: u32) -> (&mut [f64], &mut i64) {
         self.log(row);
         self.log_columns(row);
-        let head = self.heads.get_mut(row);
-        let (orders, blocks) = (head.orders, &self.blocks);
-        let ordered_ms = move |key| {
-            let dedup = DedupMemoryRef {
-                ids: [&[], &[]],
-                orders: orders.halves(blocks, ORDER),
-            };
-            dedup.ordered_ms(key)
-        };
         let columns = self.columns.row_mut(row as usize);
-        (columns, &mut head.reference_ms, ordered_ms)
+        (columns, &mut self.heads.get_mut(row).reference_ms)
     }
 
     /// Sets the customer's standing.
@@ -48,14 +37,21 @@ impl Rows {
         }
     }
 
-    /// Whether this event id was seen before. If not, it is remembered, in place of the oldest once there are
-    /// `bound`.
-    pub(crate) fn is_repeated(&mut self, row: u32, id: u64, bound: usize) -> bool {
+    /// Whether this event id was seen before. If not, it is remembered, in place of the oldest once there are enough.
+    /// `time_ms` must not go back.
+    pub(crate) fn is_repeated(
+        &mut self,
+        row: u32,
+        id: u64,
+        memory: IdMemory,
+        time_ms: i64,
+    ) -> bool {
         let ids = self.dedup(row).ids;
         let repeated = ids[0].contains(&id) || ids[1].contains(&id);
         if !repeated {
             self.log(row);
             let head = self.heads.get_mut(row);
+            let bound = head.recent.count(memory, time_ms);
             let is_new = head.has(IDS_NEW);
             let room = &mut room(&mut self.blocks, &mut self.undo, bound, is_new);
             if head.ids.push(&[id], room) {
@@ -65,15 +61,30 @@ impl Rows {
         repeated
     }
 
-    /// Remembers an order, in place of the oldest once there are `bound`.
+    /// Remembers an order, in place of the oldest once there are `bound`. It has added nothing yet.
     pub(crate) fn remember_order(&mut self, row: u32, key: u64, time_ms: i64, bound: usize) {
         self.log(row);
+        self.order.clear();
+        self.order.extend([key, time_ms.cast_unsigned()]);
+        self.order.resize(self.order_words(), 0);
         let head = self.heads.get_mut(row);
         let is_new = head.has(ORDERS_NEW);
         let room = &mut room(&mut self.blocks, &mut self.undo, bound, is_new);
-        if head.orders.push(&[key, time_ms.cast_unsigned()], room) {
+        if head.orders.push(&self.order, room) {
             head.flags |= ORDERS_NEW;
         }
+    }
+
+    /// Changes the time and the sums of a remembered order, given by its index, oldest first.
+    pub(crate) fn change_order(&mut self, row: u32, index: usize, time_ms: i64, sums: &[f64]) {
+        self.log(row);
+        let words = self.order_words();
+        let head = self.heads.get_mut(row);
+        let is_new = head.has(ORDERS_NEW);
+        let room = &mut room(&mut self.blocks, &mut self.undo, usize::MAX, is_new);
+        let sums = sums.iter().map(|sum| sum.to_bits());
+        let new = [time_ms.cast_unsigned()].into_iter().chain(sums);
+        head.orders.overwrite(index, words, 1, new, room);
     }
 
     /// Removes a customer who has expired: the row can no longer be found, and becomes free on commit.
@@ -165,13 +176,14 @@ impl Rows {
                 }
             }
         }
+        let words = self.order_words();
         for (row, before) in &log.heads {
             let head = self.heads.get_mut(*row);
             if head.has(IDS_NEW) {
                 head.ids.give_back(&mut self.blocks, ID);
             }
             if head.has(ORDERS_NEW) {
-                head.orders.give_back(&mut self.blocks, ORDER);
+                head.orders.give_back(&mut self.blocks, words);
             }
             *head = *before;
         }
@@ -199,9 +211,10 @@ impl Rows {
 
     /// Frees a row that is no longer in the index.
     fn discard(&mut self, row: u32) {
+        let words = self.order_words();
         let head = *self.heads.get(row);
         head.ids.give_back(&mut self.blocks, ID);
-        head.orders.give_back(&mut self.blocks, ORDER);
+        head.orders.give_back(&mut self.blocks, words);
         self.waiting.gone.push_back(head.name());
         *self.heads.get_mut(row) = RowHeader::free(head.flags & DIRTY);
         self.free.push(row);
@@ -209,10 +222,11 @@ impl Rows {
 
     /// Undoes [`Rows::add`] for the last added row that is left.
     fn take_out(&mut self, row: u32, was_free: bool) {
+        let words = self.order_words();
         self.unlist(row);
         let head = *self.heads.get(row);
         head.ids.give_back(&mut self.blocks, ID);
-        head.orders.give_back(&mut self.blocks, ORDER);
+        head.orders.give_back(&mut self.blocks, words);
         self.names.remove(head.name());
         if was_free {
             *self.heads.get_mut(row) = RowHeader::free(head.flags & DIRTY);

@@ -5,6 +5,20 @@ use crate::decide::Suppression;
 use crate::feature_inputs::FeatureInputs;
 use crate::trainer::MiniBatch;
 
+/// By what an event is recognised as a duplicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DuplicateBy {
+    /// An event with the same event id counts already.
+    EventId,
+    /// An event with the same name and order id counts already, or a later one has replaced it.
+    OrderId,
+}
+
+impl DuplicateBy {
+    /// The names in metrics and summaries, by `DuplicateBy as usize`.
+    pub const NAMES: [&'static str; 2] = ["event_id", "order_id"];
+}
+
 /// The output of a task. The caller owns, reads and clears it.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
@@ -18,8 +32,8 @@ pub struct Output {
     pub swept: u64,
     /// How many of them found an outlier.
     pub swept_outliers: u64,
-    /// Number of events dropped as duplicates.
-    pub duplicates: u64,
+    /// Number of events dropped as duplicates, in the order of [`DuplicateBy::NAMES`].
+    pub duplicates: [u64; DuplicateBy::NAMES.len()],
     /// What the features found in the events.
     pub inputs: FeatureInputs,
 }

@@ -24,8 +24,6 @@ pub(crate) struct Document {
     pub(crate) s: Value,
     /// At `/n/*`.
     pub(crate) n: Vec<Value>,
-    /// Index of the document that a reversal reverses.
-    pub(crate) reverses: Option<usize>,
 }
 
 impl Document {
@@ -36,7 +34,6 @@ impl Document {
             x: Value::Number(2.5),
             s: Value::Text("web"),
             n: vec![Value::Number(1.0), Value::Number(4.0)],
-            reverses: None,
         }
     }
 

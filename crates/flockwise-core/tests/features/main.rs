@@ -5,11 +5,10 @@ mod document;
 mod naive;
 mod random;
 
-use std::collections::BTreeMap;
-
 use flockwise_core::aggregate::{NEVER_MS, empty, evaluate, observe};
 use flockwise_core::feature::{Aggregate, Feature};
 use flockwise_core::feature_inputs::FeatureInputs;
+use flockwise_core::orders::OrderEntries;
 use flockwise_core::plan::Plan;
 use proptest::prelude::*;
 
@@ -23,28 +22,18 @@ struct Seen {
     inputs: FeatureInputs,
 }
 
-/// Passes documents, in the order of `order`, to a new row. A reversal names its order by index.
+/// Passes documents, in the order of `order`, to a new row.
 fn observe_all(plan: &Plan, documents: &[Document], order: &[usize]) -> Seen {
-    let placed: BTreeMap<usize, (&str, i64)> = documents
-        .iter()
-        .enumerate()
-        .map(|(index, document)| (index, (document.name, document.time_ms)))
-        .collect();
     let (mut columns, mut reference_ms) = (empty(plan), NEVER_MS);
     let mut inputs = FeatureInputs::default();
     for index in order {
-        let document = &documents[*index];
-        let event = event(plan, document);
         observe(
             plan,
             &mut columns,
             &mut reference_ms,
-            &event,
+            &event(plan, &documents[*index]),
             &mut inputs,
-            |name| {
-                let (known, time_ms) = placed[&document.reverses?];
-                (plan.name(known) == Some(name)).then_some(time_ms)
-            },
+            &mut OrderEntries::default(),
         );
     }
     Seen {
@@ -97,7 +86,7 @@ fn compare(
     for at_ms in times(seen.reference_ms, later) {
         let (raw, vector) = features_at(&plan, &seen, at_ms);
         for (index, feature) in features.iter().enumerate() {
-            let expected = naive::value(feature, documents, &arrived, at_ms);
+            let expected = naive::value(feature, &arrived, at_ms);
             prop_assert!(
                 expected.is_like(raw[index]),
                 "{} found, {:?} expected at {} of {:?} after {:?}",
@@ -146,7 +135,7 @@ proptest! {
         let arrived: Vec<&Document> = sorted.iter().map(|index| &documents[*index]).collect();
         let (left, right) = (features_at(&plan, &left, at_ms).0, features_at(&plan, &right, at_ms).0);
         for (index, feature) in features.iter().enumerate() {
-            let slack = naive::value(feature, &documents, &arrived, at_ms).slack();
+            let slack = naive::value(feature, &arrived, at_ms).slack();
             prop_assert!((left[index] - right[index]).abs() <= 2.0 * slack, "{left:?} {right:?} {feature:?}");
         }
     }

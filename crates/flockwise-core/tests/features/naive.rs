@@ -48,15 +48,10 @@ struct Term {
     time_ms: i64,
 }
 
-pub(crate) fn value(
-    feature: &Feature,
-    all: &[Document],
-    arrived: &[&Document],
-    at_ms: i64,
-) -> Expected {
+pub(crate) fn value(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     match feature.aggregate {
         Aggregate::Recency | Aggregate::Last => last(feature, arrived, at_ms),
-        _ => summed(feature, all, arrived, at_ms),
+        _ => summed(feature, arrived, at_ms),
     }
 }
 
@@ -93,18 +88,12 @@ fn last(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     Expected::exactly(value)
 }
 
-fn summed(feature: &Feature, all: &[Document], arrived: &[&Document], at_ms: i64) -> Expected {
+fn summed(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     let (mut above, mut below, mut above_size, mut below_size) = (0.0, 0.0, 0.0, 0.0);
     for document in arrived {
-        let Some(mut term) = term(feature, document) else {
+        let Some(term) = term(feature, document) else {
             continue;
         };
-        let order = document.reverses.map(|order| &all[order]);
-        if let Some(order) = order
-            .filter(|order| term.sign < 0.0 && feature.events.iter().any(|name| name == order.name))
-        {
-            term.time_ms = order.time_ms;
-        }
         let weight = weight(feature.horizon, term.time_ms, at_ms);
         above += weight * term.sign * term.above;
         below += weight * term.sign * term.below;
@@ -171,7 +160,10 @@ fn term(feature: &Feature, document: &Document) -> Option<Term> {
             if numbers.is_empty() {
                 return None;
             }
-            (numbers.iter().sum(), numbers.len() as f64)
+            let sum: f64 = numbers.iter().sum();
+            // The amount of a reversal has either sign.
+            let sum = if is_reversal { sum.abs() } else { sum };
+            (sum, numbers.len() as f64)
         }
     };
     Some(Term {
@@ -206,7 +198,10 @@ pub(crate) fn inputs(feature: &Feature, arrived: &[&Document]) -> InputCounts {
             .iter()
             .filter(|value| **value != Value::Absent)
             .collect();
-        counts.missing += u64::from(present.is_empty());
+        match named(&feature.reversed_by, document) {
+            true => counts.no_order += u64::from(present.is_empty()),
+            false => counts.missing += u64::from(present.is_empty()),
+        }
         for value in present {
             match (value, value.number()) {
                 (_, Some(_)) => counts.used += 1,

@@ -4,7 +4,7 @@ use flockwise_core::feature::{Aggregate, Condition, Constant, Feature, Horizon, 
 use flockwise_core::pointer::Pointer;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{Index, select, subsequence};
+use proptest::sample::{select, subsequence};
 
 use crate::document::{Document, Value};
 
@@ -46,23 +46,13 @@ fn document() -> impl Strategy<Value = Document> {
             x,
             s,
             n,
-            reverses: None,
         },
     )
 }
 
-/// Documents and an order of arrival. Most reversals name another document and are no earlier than it.
+/// Documents and an order of arrival.
 pub(crate) fn documents() -> impl Strategy<Value = (Vec<Document>, Vec<usize>)> {
-    vec((document(), any::<Index>()), 1..40).prop_flat_map(|drawn| {
-        let mut documents: Vec<Document> =
-            drawn.iter().map(|(document, _)| document.clone()).collect();
-        for (index, (_, order)) in drawn.iter().enumerate() {
-            let order = order.index(drawn.len());
-            if documents[index].name == "Refund" && documents[order].name != "Refund" {
-                documents[index].reverses = Some(order);
-                documents[index].time_ms = documents[index].time_ms.max(documents[order].time_ms);
-            }
-        }
+    vec(document(), 1..40).prop_flat_map(|documents| {
         let order: Vec<usize> = (0..documents.len()).collect();
         (Just(documents), Just(order).prop_shuffle())
     })

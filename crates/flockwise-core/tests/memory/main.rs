@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flockwise_core::change::Trigger;
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::event::{Event, hash};
 use flockwise_core::feature::{Feature, Horizon};
 use flockwise_core::plan::Plan;
@@ -58,7 +59,7 @@ fn settings() -> Arc<TaskSettings> {
             lateness_ms: DAY_MS,
             max_ahead_ms: None,
             sweep_ms: Some(DAY_MS),
-            remembered_ids: 32,
+            remembered_ids: IdMemory::latest(32),
             forget_ms: Some(30 * DAY_MS),
         },
         learning: LearningPolicy {

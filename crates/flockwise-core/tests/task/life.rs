@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::policy::DecisionPolicy;
 use flockwise_core::task::{Output, Sweeping, Task, TaskCommand, TaskSettings, Versions};
 use proptest::prelude::*;
@@ -84,7 +85,7 @@ pub(crate) fn restless_with(
     let mut settings = settings(decision, sweep_ms);
     let changed = Arc::make_mut(&mut settings);
     changed.time.forget_ms = forget_ms;
-    changed.time.remembered_ids = dedup;
+    changed.time.remembered_ids = IdMemory::latest(dedup);
     changed.learning.learn = true;
     settings
 }

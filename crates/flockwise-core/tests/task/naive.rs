@@ -5,6 +5,7 @@ use flockwise_core::aggregate::{NEVER_MS, empty, evaluate, observe};
 use flockwise_core::decide::Cause;
 use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_core::model::Model;
+use flockwise_core::orders::OrderEntries;
 use flockwise_core::policy::DecisionPolicy;
 use flockwise_core::task::TaskSettings;
 
@@ -46,7 +47,7 @@ pub(crate) fn changes(settings: &TaskSettings, model: &Model, acts: &[Act]) -> V
             &mut reference_ms,
             &act.event(plan),
             &mut FeatureInputs::default(),
-            |_| None,
+            &mut OrderEntries::default(),
         );
         let before_ms = as_of_ms;
         as_of_ms = as_of_ms.max(act.time_ms);

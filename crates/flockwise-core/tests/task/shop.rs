@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flockwise_core::change::{Change, Trigger};
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::event::{Event, Slot, hash};
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
 use flockwise_core::model::{Model, ModelVersion};
@@ -66,7 +67,7 @@ pub(crate) fn settings(decision: DecisionPolicy, sweep_ms: Option<i64>) -> Arc<T
             lateness_ms: 30 * DAY_MS,
             max_ahead_ms: None,
             sweep_ms,
-            remembered_ids: 1024,
+            remembered_ids: IdMemory::latest(1024),
             forget_ms: None,
         },
         learning: LearningPolicy {

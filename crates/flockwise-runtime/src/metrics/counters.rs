@@ -4,7 +4,7 @@ use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::feature_inputs::InputCounts;
 use flockwise_core::lineage::Step;
-use flockwise_core::task::TaskCommand;
+use flockwise_core::task::{DuplicateBy, TaskCommand};
 use prometheus::{CounterVec, IntCounter, IntCounterVec};
 
 use super::abort_reasons::{Abort, Restart};
@@ -18,7 +18,7 @@ pub(super) struct Counters {
     pub(super) changes_withheld: IntCounter,
     pub(super) suppressed_changes: [IntCounter; Suppression::ALL.len()],
     pub(super) dead_letters: [IntCounter; Reason::ALL.len()],
-    pub(super) duplicates: IntCounter,
+    pub(super) duplicates: [IntCounter; DuplicateBy::NAMES.len()],
     pub(super) tombstones: IntCounter,
     pub(super) forwarded_events: IntCounter,
     pub(super) task_commands: [IntCounter; TaskCommand::NAMES.len()],
@@ -98,9 +98,12 @@ impl Counters {
                 ),
                 ("reason", Reason::ALL.map(Reason::name)),
             )?,
-            duplicates: one(
-                "duplicates_total",
-                "Events skipped as duplicates, by event or order id.",
+            duplicates: registrar.counters(
+                (
+                    "duplicates_total",
+                    "Events skipped, because their event id or order id was seen before.",
+                ),
+                ("by", DuplicateBy::NAMES),
             )?,
             tombstones: one(
                 "tombstones_total",

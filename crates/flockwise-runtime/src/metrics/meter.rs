@@ -8,7 +8,7 @@ use flockwise_codec::decode::Reason;
 use flockwise_core::decide::{Cause, Suppression};
 use flockwise_core::feature_inputs::FeatureInputs;
 use flockwise_core::lineage::Step;
-use flockwise_core::task::TaskCommand;
+use flockwise_core::task::{DuplicateBy, TaskCommand};
 use flockwise_core::trainer::WarmUp;
 use prometheus::IntCounter;
 
@@ -35,8 +35,8 @@ pub struct Counts {
     pub suppressed_changes: [u64; Suppression::ALL.len()],
     /// Records rejected, by `Reason as usize`.
     pub dead_letters: [u64; Reason::ALL.len()],
-    /// Events skipped as duplicates.
-    pub duplicates: u64,
+    /// Events skipped as duplicates, in the order of [`DuplicateBy::NAMES`].
+    pub duplicates: [u64; DuplicateBy::NAMES.len()],
     /// Input records without a value: deletions in a compacted topic, which are not events.
     pub tombstones: u64,
     /// Events forwarded to another task.
@@ -69,7 +69,7 @@ impl Counts {
         merge_one(&mut self.changes_withheld, other.changes_withheld);
         merge_each(&mut self.suppressed_changes, &other.suppressed_changes);
         merge_each(&mut self.dead_letters, &other.dead_letters);
-        merge_one(&mut self.duplicates, other.duplicates);
+        merge_each(&mut self.duplicates, &other.duplicates);
         merge_one(&mut self.tombstones, other.tombstones);
         merge_one(&mut self.forwarded_events, other.forwarded_events);
         merge_each(&mut self.task_commands, &other.task_commands);
@@ -92,7 +92,7 @@ impl Counts {
         add(&counters.changes_withheld, &mut self.changes_withheld);
         add_each(&counters.suppressed_changes, &mut self.suppressed_changes);
         add_each(&counters.dead_letters, &mut self.dead_letters);
-        add(&counters.duplicates, &mut self.duplicates);
+        add_each(&counters.duplicates, &mut self.duplicates);
         add(&counters.tombstones, &mut self.tombstones);
         add(&counters.forwarded_events, &mut self.forwarded_events);
         add_each(&counters.task_commands, &mut self.task_commands);
@@ -149,6 +149,7 @@ pub struct WorkerMeter {
     committed: Counts,
     moves: SegmentMoves,
     inputs: FeatureInputs,
+    duplicates: [u64; DuplicateBy::NAMES.len()],
     worker: String,
     /// Names of the features.
     features: Vec<String>,
@@ -178,6 +179,7 @@ impl WorkerMeter {
             *self.moves.entry(*step).or_default() += count;
         }
         self.inputs.add(&committed.inputs);
+        merge_each(&mut self.duplicates, &committed.duplicates);
         self.committed.merge(&committed);
         // The next transaction uses its allocation.
         counts.received_ms = committed.received_ms;
@@ -199,6 +201,12 @@ impl WorkerMeter {
     #[must_use]
     pub fn inputs(&self) -> &FeatureInputs {
         &self.inputs
+    }
+
+    /// Events that were skipped as duplicates since the worker started, as committed.
+    #[must_use]
+    pub fn duplicates(&self) -> [u64; DuplicateBy::NAMES.len()] {
+        self.duplicates
     }
 
     /// Adds the counters to the metrics, resets them to zero, and sets the gauges.

@@ -4,6 +4,7 @@ use flockwise_codec::changelog::{encode_row, row_key};
 use flockwise_codec::partitioner::Partitioner;
 use flockwise_core::decide::Standing;
 use flockwise_core::dedup::DedupMemory;
+use flockwise_core::dedup::IdMemory;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};
 use flockwise_core::rows::Row;
@@ -172,7 +173,7 @@ fn pipeline() -> Pipeline {
             lateness_ms: 0,
             max_ahead_ms: None,
             sweep_ms: None,
-            remembered_ids: 1,
+            remembered_ids: IdMemory::latest(1),
             forget_ms: None,
         },
         learning: LearningPolicy {

@@ -2,7 +2,6 @@
 
 use flockwise_codec::pipeline_record::{InputRecord, PipelineRecord};
 use flockwise_config::Config;
-use flockwise_core::plan::Plan;
 use flockwise_kafka::{KafkaSettings, KafkaTopicClient};
 use flockwise_runtime::broker::{Failure, Start};
 use flockwise_runtime::clock::Clock;
@@ -57,7 +56,7 @@ pub(crate) fn mismatch(
 }
 
 fn configured(config: &Config, state_partitions: u32) -> PipelineRecord {
-    let plan = Plan::compile(&config.features);
+    let plan = config.plan();
     PipelineRecord::new(config.partitioner, state_partitions, &plan)
 }
 

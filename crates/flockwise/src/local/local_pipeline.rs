@@ -206,6 +206,9 @@ impl Session {
         for worker in &self.workers {
             tally.add_moves(worker.moves());
             tally.inputs.add(worker.inputs());
+            for (total, count) in tally.duplicates.iter_mut().zip(worker.duplicates()) {
+                *total += count;
+            }
         }
     }
 

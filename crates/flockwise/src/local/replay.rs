@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use flockwise_codec::time::parse_time;
 use flockwise_config::Config;
+use flockwise_core::task::DuplicateBy;
 use flockwise_runtime::clock::Clock;
 use flockwise_runtime::metrics::Metrics;
 use flockwise_runtime::queries::Queries;
@@ -235,6 +236,12 @@ pub(crate) fn print(
         number(session.customers() as f64),
         number(tally.changes as f64),
     );
+    for (by, count) in DuplicateBy::NAMES.iter().zip(tally.duplicates) {
+        if count > 0 {
+            let count = number(count as f64);
+            outln!("{count} events not counted: their {by} was seen before");
+        }
+    }
     for line in unused_features::lines(&session.pipeline.task.plan, &tally.inputs) {
         outln!("{line}");
     }

@@ -1,5 +1,6 @@
 //! The files of `replay --out DIR`. Their lines are sorted, so that two runs can be compared.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use flockwise_codec::model::encode_model;
 use flockwise_codec::time::write_time;
 use flockwise_core::customer_view::CustomerView;
 use flockwise_core::plan::Plan;
+use flockwise_core::task::DuplicateBy;
 use flockwise_memory::CommittedRecord;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -162,6 +164,8 @@ pub(crate) fn summary(
     segments: &[SegmentStats],
     at_ms: Option<i64>,
 ) -> Value {
+    let duplicates = DuplicateBy::NAMES.iter().zip(tally.duplicates);
+    let duplicates: BTreeMap<&str, u64> = duplicates.map(|(by, count)| (*by, count)).collect();
     json!({
         "app": session.pipeline.topics.app,
         "events": session.events,
@@ -173,6 +177,7 @@ pub(crate) fn summary(
         "warm_up": session.warm_up().map(|warm_up| warm_up.to_string()),
         "changes": tally.changes,
         "changes_by_cause": tally.by_cause,
+        "duplicates": duplicates,
         "dead_letters": tally.dead_letters,
         "features": unused_features::summary(&session.pipeline.task.plan, &tally.inputs),
         "segments": segments,

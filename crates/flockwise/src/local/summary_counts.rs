@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flockwise_core::feature_inputs::FeatureInputs;
+use flockwise_core::task::DuplicateBy;
 use flockwise_memory::CommittedRecord;
 use flockwise_runtime::worker::SegmentMoves;
 
@@ -17,6 +18,8 @@ pub(crate) struct Tally {
     pub(crate) by_cause: BTreeMap<&'static str, u64>,
     /// Changes into and out of each segment. A customer's first segment does not count.
     pub(crate) by_segment: BTreeMap<u32, (u64, u64)>,
+    /// Events skipped as duplicates, in the order of [`DuplicateBy::NAMES`].
+    pub(crate) duplicates: [u64; DuplicateBy::NAMES.len()],
     /// What the features found.
     pub(crate) inputs: FeatureInputs,
     /// Dead letters by reason.

@@ -65,6 +65,10 @@ fn what(feature: &Feature, counts: &InputCounts) -> Option<String> {
         (counts.text, "a text that is no number"),
         (counts.boolean, "true or false"),
         (counts.composite, "an object, an array or bytes"),
+        (
+            counts.no_order,
+            "a reversal without an amount, whose order is not remembered",
+        ),
     ];
     let wrong: Vec<String> = kinds
         .iter()

@@ -1,11 +1,13 @@
 //! Summarises what a configuration means.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use flockwise_codec::time::write_time;
 use flockwise_config::duration::Readable;
 use flockwise_config::{Config, InitialStart, Input, LostRecords};
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
+use flockwise_core::orders::Repeat;
 use flockwise_core::policy::LearningPolicy;
 use serde_json::{Value, json};
 
@@ -30,6 +32,7 @@ pub(crate) fn text(config: &Config, schemas: &[SchemaFile]) -> String {
         ("inputs", inputs),
         ("schemas", schemas.iter().map(schema_file).collect()),
         ("features", features),
+        ("orders", orders(config)),
         ("model", vec![model(config)]),
         ("decision", vec![decision(config)]),
         ("sweep", vec![sweep(config)]),
@@ -71,6 +74,10 @@ pub(crate) fn json(config: &Config, schemas: &[SchemaFile]) -> Value {
             "horizon": horizon(feature),
             "weight": feature.weight,
         })).collect::<Vec<_>>(),
+        "repeats": repeats(config)
+            .iter()
+            .map(|(name, repeat)| (name.as_str(), repeat.name()))
+            .collect::<BTreeMap<_, _>>(),
         "model": {
             "k": { "min": k_min, "max": k_max },
             "half_life": duration(config.learning.half_life_ms),
@@ -135,6 +142,31 @@ fn start(input: &Input) -> String {
         InitialStart::Latest => "the first start".to_owned(),
         InitialStart::Time(time_ms) => write_time(time_ms),
     }
+}
+
+/// What a second event with the same order id means, by the event names that features list.
+fn repeats(config: &Config) -> Vec<(String, Repeat)> {
+    let plan = config.plan();
+    let lists = |feature: &Feature, name: &String| {
+        feature.events.contains(name) || feature.reversed_by.contains(name)
+    };
+    let names = (0..).zip(plan.names());
+    names
+        .filter(|(_, name)| config.features.iter().any(|feature| lists(feature, name)))
+        .filter_map(|(index, name)| Some((name.clone(), plan.repeat(index)?)))
+        .collect()
+}
+
+fn orders(config: &Config) -> Vec<String> {
+    let repeats = repeats(config);
+    columns(repeats.iter().map(|(name, repeat)| {
+        let meaning = match repeat {
+            Repeat::First => "the first event with an order id counts",
+            Repeat::Last => "the last event with an order id counts",
+            Repeat::Each => "each event with an order id counts",
+        };
+        (name.as_str(), meaning.to_owned())
+    }))
 }
 
 fn what(feature: &Feature) -> String {

@@ -40,7 +40,7 @@ impl Setup {
     pub(crate) fn of(config: &Path) -> Result<Self, Failed> {
         let config = load(config)?;
         Ok(Self {
-            plan: Plan::compile(&config.features),
+            plan: config.plan(),
             learning: config.learning,
             settings: settings(&config, &format!("{}-model", config.app))?,
             // The two topics used here have one partition, so the inputs do not matter.
