@@ -6,6 +6,8 @@ use flockwise_core::orders::Repeat;
 use flockwise_core::pointer::Pointer;
 use jiff::tz::TimeZone;
 
+use crate::normalization::IdNormalization;
+
 /// How the values of an input's records are encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -69,6 +71,8 @@ pub struct Format {
     pub encoding: Encoding,
     /// The customer id: text or an integer.
     pub customer_id: Vec<Pointer>,
+    /// How customer ids are normalised.
+    pub normalization: IdNormalization,
     /// Ids that are no customer, besides those that programs write where they have none.
     pub no_customer: Vec<String>,
     /// The event name: text.
@@ -155,6 +159,7 @@ impl Format {
             name: name.to_owned(),
             encoding: Encoding::Json,
             customer_id: Vec::new(),
+            normalization: IdNormalization::default(),
             no_customer: Vec::new(),
             event: Vec::new(),
             time: Vec::new(),

@@ -13,6 +13,7 @@ mod json_writer;
 pub mod lineage;
 mod little_endian;
 pub mod model;
+pub mod normalization;
 pub mod partitioner;
 pub mod pipeline_record;
 mod placeholder_ids;

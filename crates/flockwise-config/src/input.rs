@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use flockwise_codec::format::{
     AvroFraming, Encoding, Format, IdPointers, TimeRules, UnknownSchema,
 };
+use flockwise_codec::normalization::IdNormalization;
 use flockwise_core::pointer::Pointer;
 use flockwise_vocabulary::topics::{Topics, is_kafka_name};
 use jiff::tz::{TimeZone, TimeZoneName};
@@ -148,6 +149,7 @@ fn declared(name: &str, mut section: Section<'_>) -> Format {
         name: name.to_owned(),
         encoding: encoding(&mut section),
         customer_id,
+        normalization: normalization(&mut section),
         no_customer: section.texts("no_customer"),
         event,
         time,
@@ -162,6 +164,24 @@ fn declared(name: &str, mut section: Section<'_>) -> Format {
     };
     section.finish();
     format
+}
+
+/// How customer ids are normalised: not at all, unless `normalize_customer_id` says how.
+fn normalization(section: &mut Section<'_>) -> IdNormalization {
+    let mut normalization = IdNormalization::default();
+    let Some(found) = section.find("normalize_customer_id") else {
+        return normalization;
+    };
+    for step in found.one_or_many() {
+        match read_or_report(&step, |step| {
+            step.choice(&[("lowercase", true), ("nfc", false)])
+        }) {
+            Some(true) => normalization.lowercase = true,
+            Some(false) => normalization.nfc = true,
+            None => {}
+        }
+    }
+    normalization
 }
 
 /// How records are encoded: JSON, unless `encoding` says otherwise.

@@ -39,7 +39,8 @@ pub fn observe(
     orders: &mut OrderEntries,
 ) {
     move_on(plan, columns, reference_ms, event.time_ms);
-    let is_remembered = event.name.is_some_and(|name| orders.newest(name).is_some());
+    let own = |orders: &OrderEntries| event.name.and_then(|name| orders.newest(name));
+    let is_remembered = !orders.is_empty() && own(orders).is_some();
     for touch in plan.touched(event.name) {
         let feature = &plan.features[touch.feature];
         let mut add = |(first, second), time_ms| {
@@ -60,7 +61,7 @@ pub fn observe(
             add(sums, event.time_ms);
         }
     }
-    if let Some(own) = event.name.and_then(|name| orders.newest(name)) {
+    if is_remembered && let Some(own) = own(orders) {
         orders.set_time(own, event.time_ms);
     }
 }

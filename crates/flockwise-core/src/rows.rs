@@ -180,6 +180,7 @@ impl Rows {
     }
 
     /// The dedup memory of a row.
+    #[inline]
     pub(crate) fn dedup(&self, row: u32) -> DedupMemoryRef<'_> {
         let head = self.heads.get(row);
         DedupMemoryRef {

@@ -89,10 +89,12 @@ impl Tasks {
         self.running.contains_key(&task_id)
     }
 
+    #[inline]
     pub(crate) fn get(&self, task_id: TaskId) -> Option<&RunningTask> {
         self.running.get(&task_id)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, task_id: TaskId) -> Option<&mut RunningTask> {
         self.running.get_mut(&task_id)
     }

@@ -29,7 +29,12 @@ impl Decoder {
     ) -> Result<(), Reject> {
         let field = |field: Field| fields[field as usize].as_ref().map(|found| &found.value);
         let required = |wanted: Field| field(wanted).ok_or_else(|| self.missing(wanted));
-        let customer_id = text(event, Field::CustomerId, required(Field::CustomerId)?)?;
+        let mut customer_id = text(event, Field::CustomerId, required(Field::CustomerId)?)?;
+        if !self.format.normalization.is_none() {
+            let id = self.format.normalization.apply(event.text(&customer_id));
+            let id = id.into_owned();
+            customer_id = event.keep(&id);
+        }
         let length = customer_id.len();
         if length > LONGEST_CUSTOMER_ID {
             return reject(

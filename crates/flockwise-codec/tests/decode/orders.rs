@@ -2,6 +2,7 @@
 
 use flockwise_codec::decode::Decoder;
 use flockwise_codec::format::{Format, ReversalFormat};
+use flockwise_codec::normalization::IdNormalization;
 use flockwise_core::event::{Event, Slot};
 use flockwise_core::feature::{Aggregate, Feature};
 use flockwise_core::plan::Plan;
@@ -113,6 +114,25 @@ fn an_id_of_several_parts_needs_all_of_them() {
     // Without a source, the id alone counts; a placeholder is no id.
     assert_eq!(id(r#""id":"1""#), id(r#""source":"null","id":"1""#));
     assert_eq!(id(r#""source":"/a""#), None);
+}
+
+#[test]
+fn a_customer_id_is_normalised_if_the_format_says_so() {
+    let format = Format {
+        normalization: IdNormalization {
+            lowercase: true,
+            nfc: true,
+        },
+        ..Format::builtin("native").unwrap()
+    };
+    let customer = |id: &str| {
+        let event = format!(r#"{{"customer_id":"{id}","event":"e","time":1772359200}}"#);
+        decoded(&format, &event)
+    };
+    let (composed, decomposed) = (customer("ZO\u{cb}@x"), customer(" zoe\u{308}@X "));
+    assert_eq!(composed.customer_id(), "zo\u{eb}@x");
+    assert_eq!(decomposed.customer_id(), composed.customer_id());
+    assert_eq!(decomposed.customer_hash(), composed.customer_hash());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flockwise_codec::format::{AvroFraming, Encoding, Format, UnknownSchema};
+use flockwise_codec::normalization::IdNormalization;
 use flockwise_config::{Config, InitialStart, Input, Kafka, LostRecords, Partitioner};
 use flockwise_core::dedup::IdMemory;
 use flockwise_core::feature::{
@@ -500,12 +501,17 @@ fn conditions() {
 fn a_format_takes_from_a_built_in_one_what_it_does_not_say() {
     let config = smallest_with(
         "[[input]]\ntopic = \"web\"\nformat = \"web\"\n\
-         [format.web]\nlike = \"segment\"\ncustomer_id = \"/crm\"\nevent_id = [[\"/source\", \"/id\"], \"/messageId\"]\n\
+         [format.web]\nlike = \"segment\"\nnormalize_customer_id = [\"lowercase\", \"nfc\"]\ncustomer_id = \"/crm\"\nevent_id = [[\"/source\", \"/id\"], \"/messageId\"]\n\
          repeats = { \"Order Updated\" = \"each\" }\n[format.web.reversal]\nof = \"/properties/net\"",
     );
     let segment = Format::builtin("segment").unwrap();
     let web = &config.inputs[1].format;
     assert_eq!(web.time, segment.time);
+    let both = IdNormalization {
+        lowercase: true,
+        nfc: true,
+    };
+    assert_eq!(web.normalization, both);
     assert_eq!(web.order_id, segment.order_id);
     assert_eq!(web.customer_id, [pointer("/crm")]);
     let joined = vec![pointer("/source"), pointer("/id")];

@@ -46,7 +46,7 @@ impl Rows {
         memory: IdMemory,
         time_ms: i64,
     ) -> bool {
-        let ids = self.dedup(row).ids;
+        let ids = self.heads.get(row).ids.halves(&self.blocks, ID);
         let repeated = ids[0].contains(&id) || ids[1].contains(&id);
         if !repeated {
             self.log(row);
