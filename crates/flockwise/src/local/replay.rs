@@ -238,8 +238,7 @@ pub(crate) fn print(
     );
     for (by, count) in DuplicateBy::NAMES.iter().zip(tally.duplicates) {
         if count > 0 {
-            let count = number(count as f64);
-            outln!("{count} events not counted: their {by} was seen before");
+            outln!("duplicates by {by}, not counted: {}", number(count as f64));
         }
     }
     for line in unused_features::lines(&session.pipeline.task.plan, &tally.inputs) {

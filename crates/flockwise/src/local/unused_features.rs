@@ -67,7 +67,7 @@ fn what(feature: &Feature, counts: &InputCounts) -> Option<String> {
         (counts.composite, "an object, an array or bytes"),
         (
             counts.no_order,
-            "a reversal without an amount, whose order is not remembered",
+            "a reversal that took nothing back, because its order is not remembered",
         ),
     ];
     let wrong: Vec<String> = kinds
