@@ -97,7 +97,7 @@ impl Decoder {
         }
         event.clear(self.projection.slots);
         let mut sink = self.fill(bytes, event)?;
-        sink.finish(&self.projection.joined);
+        sink.finish();
         if let Some(index) = sink.out_of_range {
             let pointer = &plan.pointers()[index];
             let detail = format!("the number at {pointer} is not within ±{LARGEST_NUMBER:e}");
@@ -114,10 +114,10 @@ impl Decoder {
 
     #[inline]
     fn fill<'e>(&'e self, bytes: &[u8], event: &'e mut Event) -> Result<EventSink<'e>, Undecoded> {
-        let (root, format) = (&self.projection.root, &self.format);
+        let sink = EventSink::new(event, &self.format, &self.projection);
         match &self.encoding {
-            EncodingDecoder::Json => Ok(fill_from_json(root, format, bytes, event)?),
-            EncodingDecoder::Avro(avro) => avro.fill(format, bytes, event),
+            EncodingDecoder::Json => Ok(fill_from_json(bytes, sink)?),
+            EncodingDecoder::Avro(avro) => avro.fill(bytes, sink),
         }
     }
 }

@@ -7,8 +7,9 @@ use flockwise_core::numeric_text::LARGEST_NUMBER;
 use flockwise_json::Number;
 
 use crate::format::Format;
+use crate::keyed_elements::KeyedElements;
 use crate::placeholder_ids::is_placeholder;
-use crate::projection::{Field, JoinedId, Target};
+use crate::projection::{Field, JoinedId, Projection, Target};
 use crate::stated_amount::StatedAmount;
 
 /// A value found at a node of the tree.
@@ -65,6 +66,7 @@ impl FoundValue {
 /// Stores the values that a decoder finds. A text of blanks is as absent as `null`, and so is the placeholder of an id.
 pub(crate) struct EventSink<'e> {
     pub(crate) event: &'e mut Event,
+    pub(crate) projection: &'e Projection,
     /// See [`Format::no_customer`].
     no_customer: &'e [String],
     pub(crate) fields: [Option<Identity>; Field::COUNT],
@@ -77,6 +79,7 @@ pub(crate) struct EventSink<'e> {
     amount: StatedAmount,
     /// Parts of ids, with the indices of the id and of the part.
     parts: Vec<(u8, u8, IdentityValue)>,
+    elements: KeyedElements,
 }
 
 /// A field's value and the rank of the pointer that found it.
@@ -101,9 +104,14 @@ pub(crate) enum IdentityValue {
 
 impl<'e> EventSink<'e> {
     /// A sink that has found nothing yet.
-    pub(crate) fn new(event: &'e mut Event, format: &'e Format) -> Self {
+    pub(crate) fn new(
+        event: &'e mut Event,
+        format: &'e Format,
+        projection: &'e Projection,
+    ) -> Self {
         Self {
             event,
+            projection,
             no_customer: &format.no_customer,
             fields: [const { None }; Field::COUNT],
             out_of_range: None,
@@ -111,6 +119,7 @@ impl<'e> EventSink<'e> {
             no_customer_text: None,
             amount: StatedAmount::default(),
             parts: Vec::new(),
+            elements: KeyedElements::default(),
         }
     }
 
@@ -133,6 +142,14 @@ impl<'e> EventSink<'e> {
 
     /// Stores the part of an id or of an amount.
     fn take_rarely(&mut self, target: Target, found: &FoundValue, is_blank: bool) {
+        match target {
+            Target::Element { array } => return self.end_element(array),
+            Target::ElementKey { array } => return self.set_key(array, found),
+            Target::ElementValue { array, wanted } => {
+                return self.elements.add_value(array, wanted, found.clone());
+            }
+            _ => {}
+        }
         let slot = found.slot();
         let is_absent = is_blank || slot == Slot::Absent;
         match target {
@@ -148,14 +165,35 @@ impl<'e> EventSink<'e> {
                     self.parts.push((id, part, value));
                 }
             }
-            Target::Slot(_) | Target::Field { .. } => {}
+            _ => {}
         }
     }
 
-    /// Completes what consists of several values: joined ids and amounts.
-    pub(crate) fn finish(&mut self, joined: &[JoinedId]) {
+    fn set_key(&mut self, array: u16, found: &FoundValue) {
+        let key = match found {
+            FoundValue::Text(range) => self.event.text(range).to_owned(),
+            FoundValue::Number(Number::Natural(number)) => number.to_string(),
+            FoundValue::Number(Number::Negative(number)) => number.to_string(),
+            _ => return,
+        };
+        self.elements.set_key(array, key);
+    }
+
+    /// Takes the wanted values of the present element.
+    fn end_element(&mut self, array: u16) {
+        let keyed = &self.projection.keyed[usize::from(array)];
+        for (target, found) in self.elements.end(array, keyed) {
+            self.take(&[target], &found);
+        }
+    }
+
+    /// Completes what consists of several values: elements with keys, joined ids and amounts.
+    pub(crate) fn finish(&mut self) {
+        for array in 0..self.projection.keyed.len() as u16 {
+            self.end_element(array);
+        }
         self.event.amount = std::mem::take(&mut self.amount).end();
-        for (id, joined) in joined.iter().enumerate() {
+        for (id, joined) in self.projection.joined.iter().enumerate() {
             self.join(id, joined);
         }
     }

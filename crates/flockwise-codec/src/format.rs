@@ -1,5 +1,7 @@
 //! Event formats: how records are encoded, and a table of pointers to an event's identity in them.
 
+mod builtin;
+
 use std::path::PathBuf;
 
 use flockwise_core::orders::Repeat;
@@ -110,48 +112,6 @@ pub struct ReversalFormat {
 }
 
 impl Format {
-    /// The built-in format of this name, `native` or `segment`; `None` for any other name.
-    #[must_use]
-    pub fn builtin(name: &str) -> Option<Self> {
-        match name {
-            "native" => Some(Self {
-                customer_id: pointers(&["/customer_id"]),
-                event: pointers(&["/event"]),
-                time: pointers(&["/time"]),
-                event_id: ids(&["/event_id"]),
-                order_id: ids(&["/order_id"]),
-                ..Self::empty("native")
-            }),
-            "segment" => Some(Self {
-                customer_id: pointers(&["/userId", "/anonymousId"]),
-                event: pointers(&["/event", "/type"]),
-                time: pointers(&["/timestamp", "/originalTimestamp", "/sentAt"]),
-                event_id: ids(&["/messageId"]),
-                order_id: ids(&["/properties/order_id"]),
-                repeats: [
-                    ("Order Completed", Repeat::First),
-                    ("Order Updated", Repeat::Last),
-                    ("Order Refunded", Repeat::Each),
-                    ("Order Cancelled", Repeat::First),
-                ]
-                .map(|(name, repeat)| (name.to_owned(), repeat))
-                .to_vec(),
-                reversal: ReversalFormat {
-                    amount: pointers(&[
-                        "/properties/revenue",
-                        "/properties/total",
-                        "/properties/value",
-                    ]),
-                    price: Pointer::parse("/properties/products/*/price").ok(),
-                    quantity: Pointer::parse("/properties/products/*/quantity").ok(),
-                    ..ReversalFormat::default()
-                },
-                ..Self::empty("segment")
-            }),
-            _ => None,
-        }
-    }
-
     /// A format of JSON without pointers.
     #[must_use]
     pub fn empty(name: &str) -> Self {
@@ -170,17 +130,4 @@ impl Format {
             reversal: ReversalFormat::default(),
         }
     }
-
-    /// The names of the built-in formats.
-    pub const BUILTIN: [&'static str; 2] = ["native", "segment"];
-}
-
-fn pointers(texts: &[&str]) -> Vec<Pointer> {
-    let pointers = texts.iter().filter_map(|text| Pointer::parse(text).ok());
-    pointers.collect()
-}
-
-fn ids(texts: &[&str]) -> Vec<IdPointers> {
-    let pointers = pointers(texts).into_iter();
-    pointers.map(|pointer| vec![pointer]).collect()
 }

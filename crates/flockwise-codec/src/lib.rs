@@ -10,6 +10,7 @@ mod event_sink;
 pub mod format;
 pub mod forward;
 mod json_writer;
+mod keyed_elements;
 pub mod lineage;
 mod little_endian;
 pub mod model;

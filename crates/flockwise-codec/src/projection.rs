@@ -58,8 +58,28 @@ pub(crate) enum Target {
     Product,
     Price,
     Quantity,
+    /// An element of [`Projection::keyed`] begins: its key and its values follow.
+    Element {
+        array: u16,
+    },
+    /// The key of such an element.
+    ElementKey {
+        array: u16,
+    },
+    /// A value of such an element, by its index in [`KeyedArray::wanted`].
+    ElementValue {
+        array: u16,
+        wanted: u16,
+    },
     /// A slot of the feature plan.
     Slot(Values),
+}
+
+/// An array of which elements are wanted by their key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyedArray {
+    /// The key, and where the value of the element with this key goes.
+    pub(crate) wanted: Vec<(String, Target)>,
 }
 
 /// An id of several parts.
@@ -80,6 +100,8 @@ pub(crate) struct Node {
     /// Elements wanted by their index. Each also has what is wanted of every element.
     elements: Vec<(usize, Node)>,
     pub(crate) targets: Vec<Target>,
+    /// For an element that is wanted by a key: the name of the key's member, and the index of the array.
+    keys: Vec<(String, u16)>,
 }
 
 /// The tree for a format and a plan.
@@ -89,13 +111,14 @@ pub(crate) struct Projection {
     pub(crate) slots: usize,
     /// The ids of several parts.
     pub(crate) joined: Vec<JoinedId>,
+    pub(crate) keyed: Vec<KeyedArray>,
 }
 
 impl Projection {
     /// Compiles the pointers of a format and of a plan into one tree.
     #[must_use]
     pub(crate) fn compile(format: &Format, plan: &Plan) -> Self {
-        let mut root = Node::default();
+        let (mut root, mut keyed) = (Node::default(), Vec::new());
         let fields = [
             (Field::CustomerId, &format.customer_id),
             (Field::Event, &format.event),
@@ -103,13 +126,8 @@ impl Projection {
         ];
         for (field, pointers) in fields {
             for (rank, pointer) in pointers.iter().enumerate() {
-                root.insert(
-                    pointer,
-                    Target::Field {
-                        field,
-                        rank: rank as u8,
-                    },
-                );
+                let rank = rank as u8;
+                root.insert(pointer, Target::Field { field, rank }, &mut keyed);
             }
         }
         let mut joined = Vec::new();
@@ -117,10 +135,10 @@ impl Projection {
             (Field::EventId, &format.event_id),
             (Field::OrderId, &format.order_id),
         ] {
-            root.insert_ids(field, ids, &mut joined);
+            root.insert_ids(field, ids, &mut joined, &mut keyed);
         }
         if plan.has_reversals() {
-            root.insert_reversal(&format.reversal);
+            root.insert_reversal(&format.reversal, &mut keyed);
         }
         for (index, pointer) in plan.pointers().iter().enumerate() {
             root.insert(
@@ -129,6 +147,7 @@ impl Projection {
                     index,
                     many: pointer.is_many(),
                 }),
+                &mut keyed,
             );
         }
         root.place();
@@ -136,6 +155,7 @@ impl Projection {
             root,
             slots: plan.pointers().len(),
             joined,
+            keyed,
         }
     }
 }
@@ -148,40 +168,75 @@ impl Default for Node {
             every: None,
             elements: Vec::new(),
             targets: Vec::new(),
+            keys: Vec::new(),
         }
     }
 }
 
 impl Node {
-    fn insert(&mut self, pointer: &Pointer, target: Target) {
+    /// Adds a target at a pointer. `keyed` has the arrays of which elements are wanted by their key.
+    fn insert(&mut self, pointer: &Pointer, mut target: Target, keyed: &mut Vec<KeyedArray>) {
         let mut node = self;
         for step in pointer.steps() {
             node = match step {
                 PointerStep::Every => node.every.get_or_insert_default(),
-                PointerStep::Name(name) => {
-                    let place = node.names.iter().position(|(known, _)| known == name);
-                    let place = place.unwrap_or_else(|| {
-                        node.names.push((name.clone(), Self::default()));
-                        node.names.len() - 1
-                    });
-                    &mut node.names[place].1
+                PointerStep::Name(name) => node.child(name),
+                PointerStep::Where { name, text } => {
+                    let element = node.every.get_or_insert_default();
+                    let array = element.array(name, keyed);
+                    let wanted = &mut keyed[usize::from(array)].wanted;
+                    wanted.push((text.clone(), target));
+                    target = Target::ElementValue {
+                        array,
+                        wanted: wanted.len() as u16 - 1,
+                    };
+                    element
                 }
             };
         }
         node.targets.push(target);
     }
 
-    fn insert_ids(&mut self, field: Field, ids: &[IdPointers], joined: &mut Vec<JoinedId>) {
+    fn child(&mut self, name: &str) -> &mut Self {
+        let place = self.names.iter().position(|(known, _)| known == name);
+        let place = place.unwrap_or_else(|| {
+            self.names.push((name.to_owned(), Self::default()));
+            self.names.len() - 1
+        });
+        &mut self.names[place].1
+    }
+
+    /// The index of the array whose elements are wanted by this member.
+    fn array(&mut self, name: &str, keyed: &mut Vec<KeyedArray>) -> u16 {
+        if let Some((_, array)) = self.keys.iter().find(|(known, _)| known == name) {
+            return *array;
+        }
+        let array = keyed.len() as u16;
+        keyed.push(KeyedArray::default());
+        self.keys.push((name.to_owned(), array));
+        self.targets.push(Target::Element { array });
+        let key = self.child(name);
+        key.targets.push(Target::ElementKey { array });
+        array
+    }
+
+    fn insert_ids(
+        &mut self,
+        field: Field,
+        ids: &[IdPointers],
+        joined: &mut Vec<JoinedId>,
+        keyed: &mut Vec<KeyedArray>,
+    ) {
         for (rank, parts) in ids.iter().enumerate() {
             let rank = rank as u8;
             if let [pointer] = parts.as_slice() {
-                self.insert(pointer, Target::Field { field, rank });
+                self.insert(pointer, Target::Field { field, rank }, keyed);
                 continue;
             }
             let id = joined.len() as u8;
             for (part, pointer) in parts.iter().enumerate() {
                 let part = part as u8;
-                self.insert(pointer, Target::Part { id, part });
+                self.insert(pointer, Target::Part { id, part }, keyed);
             }
             joined.push(JoinedId {
                 field,
@@ -191,18 +246,19 @@ impl Node {
         }
     }
 
-    fn insert_reversal(&mut self, reversal: &ReversalFormat) {
+    fn insert_reversal(&mut self, reversal: &ReversalFormat, keyed: &mut Vec<KeyedArray>) {
         for (rank, pointer) in reversal.amount.iter().enumerate() {
-            self.insert(pointer, Target::Amount { rank: rank as u8 });
+            let rank = rank as u8;
+            self.insert(pointer, Target::Amount { rank }, keyed);
         }
         if let Some(price) = &reversal.price {
             if let Some(product) = price.elements() {
-                self.insert(&product, Target::Product);
+                self.insert(&product, Target::Product, keyed);
             }
-            self.insert(price, Target::Price);
+            self.insert(price, Target::Price, keyed);
         }
         if let Some(quantity) = &reversal.quantity {
-            self.insert(quantity, Target::Quantity);
+            self.insert(quantity, Target::Quantity, keyed);
         }
     }
 

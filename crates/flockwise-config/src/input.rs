@@ -17,9 +17,6 @@ use crate::suggestion::{hint, nearest};
 use crate::value::{ConfigValue, Read, date};
 use crate::{InitialStart, Input};
 
-/// Formats that are planned but not supported yet.
-const PLANNED: [&str; 3] = ["ga4", "snowplow", "cloudevents"];
-
 /// The most pointers for a field. More are hardly needed, and each costs time with every event.
 const MOST_POINTERS: usize = 16;
 
@@ -88,11 +85,6 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
     if let Some(format) = formats.get(&*name) {
         return Ok(format.clone());
     }
-    if PLANNED.contains(&&*name) {
-        return Err(format!(
-            "\"{name}\" is not supported yet; give its pointers under a [format.NAME] of your own"
-        ));
-    }
     Format::builtin(&name).ok_or_else(|| {
         let known = Format::BUILTIN
             .into_iter()
@@ -107,8 +99,10 @@ fn format(found: &ConfigValue<'_>, formats: &BTreeMap<String, Format>) -> Read<F
 fn formats(root: &mut Section<'_>) -> BTreeMap<String, Format> {
     let mut formats = BTreeMap::new();
     for (name, section) in root.named("format") {
-        if Format::BUILTIN.contains(&name) || PLANNED.contains(&name) {
-            section.blame_whole("this name belongs to a built-in format; choose another");
+        if Format::BUILTIN.contains(&name) {
+            section.blame_whole(&format!(
+                "this is the name of a built-in format; choose another, such as [format.my-{name}], with like = \"{name}\""
+            ));
         }
         formats.insert(name.to_owned(), declared(name, section));
     }

@@ -67,8 +67,8 @@ fn of_products(found: &ConfigValue<'_>) -> Read<Pointer> {
 /// The rules for the orders of all inputs. Two formats must not disagree about an event name, and a reversal cannot
 /// replace another.
 ///
-/// The rules of formats without an input hold too, those of built-in ones included: what is remembered of orders keeps
-/// its meaning if an input is removed and added again.
+/// A `last` of a format without an input holds too, those of built-in ones included: it decides what is remembered of
+/// orders, which must keep its meaning if an input is removed and added again.
 pub(crate) fn of_all(
     inputs: &[Input],
     declared: &[Format],
@@ -92,7 +92,8 @@ pub(crate) fn of_all(
     }
     let builtin = Format::BUILTIN.into_iter().filter_map(Format::builtin);
     for format in declared.iter().cloned().chain(builtin) {
-        for (name, repeat) in &format.repeats {
+        let last = |(_, repeat): &&(String, Repeat)| *repeat == Repeat::Last;
+        for (name, repeat) in format.repeats.iter().filter(last) {
             add(&mut rules.repeats, name, *repeat);
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use flockwise_avro::{AvroProjection, AvroSchema, AvroSink, AvroTree, AvroValue, InvalidDatum};
-use flockwise_core::event::Event;
 use flockwise_json::Number;
 
 use super::appearance::hint;
@@ -11,7 +10,7 @@ use super::limits::LARGEST_EVENT;
 use super::reject::{Reason, Reject, reject};
 use super::undecoded::{SchemaId, Undecoded};
 use crate::event_sink::{EventSink, FoundValue};
-use crate::format::{AvroFraming, Format};
+use crate::format::AvroFraming;
 use crate::projection::{Node, Target};
 
 /// What the value of a record in single-object encoding begins with. The schema's fingerprint follows.
@@ -55,9 +54,8 @@ impl AvroDecoder {
     /// If the bytes are not one datum of a known schema.
     pub(super) fn fill<'e>(
         &self,
-        format: &'e Format,
         bytes: &[u8],
-        event: &'e mut Event,
+        mut sink: EventSink<'e>,
     ) -> Result<EventSink<'e>, Undecoded> {
         if bytes.is_empty() {
             let detail = "the record has no value, expected one Avro datum";
@@ -68,7 +66,6 @@ impl AvroDecoder {
             AvroFraming::SingleObject => single_object(bytes).map_err(Undecoded::Reject)?,
         };
         let schema = self.known.get(&id).ok_or(Undecoded::UnknownSchema(id))?;
-        let mut sink = EventSink::new(event, format);
         let read = schema.projection.read(datum, &mut sink);
         read.map_err(|invalid| not_one_datum(&schema.name, invalid, bytes, datum))?;
         if sink.is_too_large {

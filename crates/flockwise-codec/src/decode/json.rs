@@ -2,13 +2,11 @@
 
 use std::ops::Range;
 
-use flockwise_core::event::Event;
 use flockwise_json::{Invalid, JsonScalar, JsonSink, RawText, explain, scan, unescape};
 
 use super::appearance::{Appearance, hint};
 use super::reject::{Reason, Reject, reject};
 use crate::event_sink::{EventSink, FoundValue};
-use crate::format::Format;
 use crate::projection::Node;
 
 /// How many characters of each end of a long error a detail quotes.
@@ -27,10 +25,8 @@ struct DocumentSink<'e> {
 /// If the bytes are not exactly one JSON object in UTF-8.
 #[inline]
 pub(super) fn fill_from_json<'e>(
-    root: &Node,
-    format: &'e Format,
     bytes: &[u8],
-    event: &'e mut Event,
+    values: EventSink<'e>,
 ) -> Result<EventSink<'e>, Reject> {
     if bytes.trim_ascii().is_empty() {
         return reject(
@@ -45,11 +41,9 @@ pub(super) fn fill_from_json<'e>(
             not_json(bytes, &format!("not UTF-8: {error}")),
         )
     })?;
-    let end = event.keep(document).end as usize;
-    let mut sink = DocumentSink {
-        values: EventSink::new(event, format),
-        end,
-    };
+    let root = &values.projection.root;
+    let end = values.event.keep(document).end as usize;
+    let mut sink = DocumentSink { values, end };
     scan(root, document, &mut sink).or_else(|_| reject_json(root, document))?;
     Ok(sink.values)
 }

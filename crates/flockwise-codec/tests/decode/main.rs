@@ -3,6 +3,7 @@
 
 mod accepted;
 mod avro;
+mod builtin;
 mod orders;
 mod random;
 mod random_avro;

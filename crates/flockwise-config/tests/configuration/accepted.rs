@@ -72,7 +72,7 @@ fn what_is_left_out_has_its_default() {
             format: Format::builtin("native").unwrap(),
         }],
         orders: OrderRules {
-            repeats: Format::builtin("segment").unwrap().repeats,
+            repeats: vec![("Order Updated".to_owned(), Repeat::Last)],
             ..OrderRules::default()
         },
         features: vec![orders()],

@@ -45,10 +45,6 @@ fn inputs() {
             "topic = \"a\"\nformat = \"segmnt\"",
             "input[1] \"a\".format: there is no format \"segmnt\"; did you mean `segment`?; or declare it under [format.segmnt]",
         ),
-        (
-            "topic = \"a\"\nformat = \"ga4\"",
-            "input[1] \"a\".format: \"ga4\" is not supported yet; give its pointers under a [format.NAME] of your own",
-        ),
     ] {
         check(&input(lines), expected);
     }
@@ -89,7 +85,7 @@ fn formats() {
         ),
         (
             "[format.segment]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"",
-            "format.segment: this name belongs to a built-in format; choose another",
+            "format.segment: this is the name of a built-in format; choose another, such as [format.my-segment], with like = \"segment\"",
         ),
         (
             "[format.till]\ncustomer_id = \"/c\"\nevent = \"/e\"\ntime = \"/t\"\ncustomer = \"/d\"",
