@@ -10,19 +10,8 @@ use crate::{condition, horizon};
 /// The most features: a customer's row has at least one column for each.
 const MOST_FEATURES: usize = 256;
 
-const AGGREGATES: [(&str, Aggregate); 6] = [
-    ("count", Aggregate::Count),
-    ("sum", Aggregate::Sum),
-    ("mean", Aggregate::Mean),
-    ("share", Aggregate::Share),
-    ("recency", Aggregate::Recency),
-    ("last", Aggregate::Last),
-];
-
 /// Aggregates that are planned but not supported yet.
-const PLANNED: [&str; 7] = [
-    "min", "max", "mean_gap", "distinct", "sessions", "hour_sin", "hour_cos",
-];
+const PLANNED: [&str; 2] = ["distinct", "sessions"];
 
 const TRANSFORMS: [(&str, Transform); 3] = [
     ("none", Transform::None),
@@ -56,11 +45,7 @@ fn read(mut section: Section<'_>, before: &[Feature]) -> Feature {
     let name = section.required("name", "a name such as \"orders_30d\"", |found| {
         unused_name(found, before)
     });
-    let aggregate = section.required(
-        "aggregate",
-        "one of count, sum, mean, share, recency, last",
-        aggregate,
-    );
+    let aggregate = section.required("aggregate", &format!("one of {}", names()), aggregate);
     let events = section.texts("event");
     let feature = Feature {
         name: name.unwrap_or_default(),
@@ -95,23 +80,28 @@ fn unused_name(found: &ConfigValue<'_>, before: &[Feature]) -> Read<String> {
     }
 }
 
+fn names() -> String {
+    Aggregate::ALL.map(|(name, _)| name).join(", ")
+}
+
 fn aggregate(found: &ConfigValue<'_>) -> Read<Aggregate> {
     match found.value.as_str() {
         Some(name) if PLANNED.contains(&name) => Err(format!(
-            "\"{name}\" is not supported yet; use one of count, sum, mean, share, recency, last"
+            "\"{name}\" is not supported yet; use one of {}",
+            names()
         )),
-        _ => found.choice(&AGGREGATES),
+        _ => found.choice(&Aggregate::ALL),
     }
 }
 
 fn value(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> Option<Pointer> {
     let value = section.read("value", ConfigValue::pointer);
     match aggregate {
-        Some(Aggregate::Sum | Aggregate::Mean | Aggregate::Last) if !section.has("value") => {
-            section.report("value", "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"");
+        Some(aggregate) if aggregate.has_value() && !section.has("value") => {
+            section.report("value", "is missing; sum, mean, last, min and max need a JSON pointer to a number, such as \"/properties/revenue\"");
         }
-        Some(Aggregate::Count | Aggregate::Recency | Aggregate::Share) if section.has("value") => {
-            section.report("value", "count, recency and share use no value; remove the key, or make it a condition of where");
+        Some(aggregate) if !aggregate.has_value() && section.has("value") => {
+            section.report("value", "only sum, mean, last, min and max use a value; remove the key, or make it a condition of where");
         }
         _ => {}
     }
@@ -127,10 +117,10 @@ fn reversed_by(
     if !section.has("reversed_by") {
         return reversals;
     }
-    if matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last)) {
+    if aggregate.is_some_and(|aggregate| !aggregate.is_additive()) {
         section.report(
             "reversed_by",
-            "recency and last cannot be reversed; count, sum, mean and share can",
+            "recency, last, min, max and mean_gap cannot be reversed; sums, counts, means and shares can",
         );
     }
     if !section.has("event") {
@@ -149,8 +139,16 @@ fn reversed_by(
 }
 
 fn default(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> f64 {
-    if aggregate == Some(Aggregate::Recency) {
-        let what = "the days to assume for a customer without such an event, such as 365.0";
+    let what = match aggregate {
+        Some(Aggregate::Recency) => {
+            Some("the days to assume for a customer without such an event, such as 365.0")
+        }
+        Some(Aggregate::MeanGap) => {
+            Some("the days to assume for a customer with fewer than two such events, such as 365.0")
+        }
+        _ => None,
+    };
+    if let Some(what) = what {
         return section
             .required("default", what, ConfigValue::number)
             .unwrap_or_default();

@@ -21,11 +21,12 @@ pub(crate) fn read(section: &mut Section<'_>, aggregate: Option<Aggregate>) -> H
     }
 }
 
-/// A feature needs exactly one horizon. `recency` and `last` need none, because they use only the last event, and they
-/// cannot have a half-life, because nothing decays.
+/// A feature needs exactly one horizon. `recency` and `last` need none, because they use only the last event. What is not
+/// weighted cannot have a half-life, because nothing decays.
 fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime: bool) {
     let given = [section.has("half_life"), section.has("window"), is_lifetime];
     let looks_at_last = matches!(aggregate, Some(Aggregate::Recency | Aggregate::Last));
+    let is_weighted = aggregate.is_none_or(Aggregate::is_additive);
     match given.into_iter().filter(|is_given| *is_given).count() {
         // An invalid aggregate is reported elsewhere, and what it needs is unknown.
         0 if looks_at_last || aggregate.is_none() => {}
@@ -33,6 +34,10 @@ fn check_choice(section: &Section<'_>, aggregate: Option<Aggregate>, is_lifetime
         1 if looks_at_last && section.has("half_life") => section.report(
             "half_life",
             "recency and last use only the last event, so nothing decays; give a window or leave it out",
+        ),
+        1 if section.has("half_life") && !is_weighted => section.report(
+            "half_life",
+            "min, max and mean_gap have no weights that decay; give window or lifetime = true",
         ),
         1 => {}
         _ => section.blame_whole("has several horizons; keep one of half_life, window and lifetime"),

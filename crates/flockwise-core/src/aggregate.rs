@@ -3,6 +3,8 @@
 //! A row has [`Plan::stride`] columns and a reference time, the latest event time seen. Decaying sums are kept as
 //! of the reference time. A late event adds what it is worth by then, so the order of events does not matter.
 
+use std::f64::consts::TAU;
+
 use crate::event::{Event, Values};
 use crate::feature::{Aggregate, DAY_MS};
 use crate::feature_inputs::{FeatureInputs, InputCounts};
@@ -96,7 +98,17 @@ fn terms(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Option<
     inputs.events += 1;
     match feature.spec.aggregate {
         Aggregate::Share => Some((f64::from(u8::from(holds)), 1.0)),
-        Aggregate::Count | Aggregate::Recency => Some((1.0, 0.0)),
+        Aggregate::Count | Aggregate::Recency | Aggregate::MeanGap => Some((1.0, 0.0)),
+        Aggregate::HourSin => Some((time_of_day(event.time_ms).sin(), 1.0)),
+        Aggregate::HourCos => Some((time_of_day(event.time_ms).cos(), 1.0)),
+        Aggregate::Min | Aggregate::Max => {
+            let mut extreme = None;
+            each_number(event, feature.value?, inputs, |number| {
+                let further = |known| extreme_of(feature.spec.aggregate, known, number);
+                extreme = Some(extreme.map_or(number, further));
+            });
+            extreme.map(|value| (value, 0.0))
+        }
         Aggregate::Sum | Aggregate::Mean => {
             let mut sum = (0.0, 0.0);
             each_number(event, feature.value?, inputs, |number| {
@@ -109,6 +121,19 @@ fn terms(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Option<
             each_number(event, feature.value?, inputs, |number| last = Some(number));
             last.map(|value| (value, 0.0))
         }
+    }
+}
+
+/// The UTC time of day as an angle: a full turn is a day.
+fn time_of_day(time_ms: i64) -> f64 {
+    TAU * time_ms.rem_euclid(DAY_MS as i64) as f64 / DAY_MS
+}
+
+/// The smaller of two numbers for `min`, otherwise the larger.
+fn extreme_of(aggregate: Aggregate, left: f64, right: f64) -> f64 {
+    match aggregate {
+        Aggregate::Min => left.min(right),
+        _ => left.max(right),
     }
 }
 
@@ -140,9 +165,8 @@ struct Added {
 }
 
 fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, added: &Added) {
-    let pair = crate::plan::sums(feature.spec.aggregate) == 2;
     match feature.cell {
-        Cell::Lifetime { at } => add_at(columns, at, at + 1, added, 1.0, pair),
+        Cell::Lifetime { at } => merge(feature, &mut columns[at..], 1, added, 1.0),
         Cell::Decayed { at, decay } => {
             let age = (reference_ms - added.time_ms) as f64;
             let weight = if age == 0.0 {
@@ -150,7 +174,7 @@ fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, 
             } else {
                 (-age / plan.decay[decay].half_life_ms).exp2()
             };
-            add_at(columns, at, at + 1, added, weight, pair);
+            merge(feature, &mut columns[at..], 1, added, weight);
         }
         Cell::Windowed {
             at,
@@ -166,7 +190,7 @@ fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, 
             );
             if bucket as f64 > columns[at] - buckets as f64 {
                 let first = at + 1 + bucket.rem_euclid(buckets as i64) as usize;
-                add_at(columns, first, first + buckets, added, 1.0, pair);
+                merge(feature, &mut columns[first..], buckets, added, 1.0);
             }
         }
         Cell::Latest { at, .. } => {
@@ -180,18 +204,45 @@ fn add(plan: &Plan, feature: &Compiled, columns: &mut [f64], reference_ms: i64, 
     }
 }
 
-fn add_at(
-    columns: &mut [f64],
-    first: usize,
-    second: usize,
-    added: &Added,
-    weight: f64,
-    pair: bool,
-) {
-    columns[first] += weight * added.first;
-    if pair {
-        columns[second] += weight * added.second;
+/// Adds an event to the columns of a feature, which are `step` apart.
+fn merge(feature: &Compiled, columns: &mut [f64], step: usize, added: &Added, weight: f64) {
+    match feature.spec.aggregate {
+        aggregate @ (Aggregate::Min | Aggregate::Max) => {
+            let known = stored(columns[0]);
+            let extreme = known.map_or(added.first, |known| {
+                extreme_of(aggregate, known, added.first)
+            });
+            columns[0] = to_store(extreme);
+        }
+        Aggregate::MeanGap => {
+            let time_ms = added.time_ms as f64;
+            let is_first = columns[0] == 0.0;
+            columns[0] += 1.0;
+            if is_first || time_ms < columns[step] {
+                columns[step] = time_ms;
+            }
+            if is_first || time_ms > columns[2 * step] {
+                columns[2 * step] = time_ms;
+            }
+        }
+        aggregate => {
+            columns[0] += weight * added.first;
+            if crate::plan::sums(aggregate) == 2 {
+                columns[step] += weight * added.second;
+            }
+        }
     }
+}
+
+/// A column of an extreme: 0 if there is no value, which a row stores in no space; a value of 0 is -0.
+fn to_store(value: f64) -> f64 {
+    if value == 0.0 { -0.0 } else { value }
+}
+
+/// The value in a column of an extreme; `None` if there is none.
+fn stored(column: f64) -> Option<f64> {
+    let is_empty = column == 0.0 && column.is_sign_positive();
+    (!is_empty).then_some(column + 0.0)
 }
 
 /// The bucket of an instant. Buckets are open below and closed above, so that at a time on the edge of a bucket
@@ -251,8 +302,11 @@ fn value(
     elapsed_ms: f64,
     at_ms: i64,
 ) -> Option<f64> {
+    if !feature.spec.aggregate.is_additive() {
+        return unweighted(feature, columns, at_ms);
+    }
     let (first, second) = match feature.cell {
-        Cell::Latest { at, span_ms } => return latest(feature, &columns[at..], span_ms, at_ms),
+        Cell::Latest { .. } => return None,
         Cell::Lifetime { at } => (columns[at], columns.get(at + 1)),
         Cell::Decayed { at, decay } => {
             let ratio = crate::plan::sums(feature.spec.aggregate) == 2;
@@ -281,6 +335,56 @@ fn value(
         (2, Some(second)) => ratio(feature, first, *second),
         _ => Some(first),
     }
+}
+
+/// The value of an aggregate that has no weights.
+fn unweighted(feature: &Compiled, columns: &[f64], at_ms: i64) -> Option<f64> {
+    match feature.cell {
+        Cell::Latest { at, span_ms } => latest(feature, &columns[at..], span_ms, at_ms),
+        Cell::Lifetime { at } => over_buckets(feature, &columns[at..], 1, 0..1),
+        Cell::Windowed {
+            at,
+            buckets,
+            width_ms,
+        } => {
+            let live = live_buckets(columns[at], buckets, bucket(at_ms, width_ms));
+            over_buckets(feature, &columns[at + 1..], buckets, live)
+        }
+        // The configuration refuses it.
+        Cell::Decayed { .. } => None,
+    }
+}
+
+/// The extreme, or the mean gap, of some buckets. Columns of one bucket are `step` apart.
+fn over_buckets(
+    feature: &Compiled,
+    columns: &[f64],
+    step: usize,
+    buckets: impl Iterator<Item = usize>,
+) -> Option<f64> {
+    let aggregate = feature.spec.aggregate;
+    if aggregate != Aggregate::MeanGap {
+        let values = buckets.filter_map(|bucket| stored(columns[bucket]));
+        return values.reduce(|left, right| extreme_of(aggregate, left, right));
+    }
+    let (mut events, mut first, mut last) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
+    for bucket in buckets.filter(|bucket| columns[*bucket] > 0.0) {
+        events += columns[bucket];
+        first = f64::min(first, columns[bucket + step]);
+        last = f64::max(last, columns[bucket + 2 * step]);
+    }
+    (events >= 2.0).then(|| (last - first) / (events - 1.0) / DAY_MS)
+}
+
+/// The places of the buckets `(current - n, current]` of a row that keeps `(newest - n, newest]`.
+fn live_buckets(newest: f64, buckets: usize, current: i64) -> impl Iterator<Item = usize> {
+    let n = buckets as i64;
+    let newest = newest.is_finite().then_some(newest as i64);
+    let live = newest.map_or(0..0, |newest| {
+        let first = current.max(newest) - n + 1;
+        first..newest.max(first - 1) + 1
+    });
+    live.map(move |bucket| bucket.rem_euclid(n) as usize)
 }
 
 fn ratio(feature: &Compiled, numerator: f64, denominator: f64) -> Option<f64> {

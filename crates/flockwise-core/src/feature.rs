@@ -22,7 +22,7 @@ pub struct Feature {
     pub conditions: Vec<Condition>,
     /// How events are summed up.
     pub aggregate: Aggregate,
-    /// The value of an event, for `sum`, `mean` and `last`.
+    /// The value of an event, for `sum`, `mean`, `last`, `min` and `max`.
     pub value: Option<Pointer>,
     /// How far back it looks.
     pub horizon: Horizon,
@@ -99,6 +99,53 @@ pub enum Aggregate {
     Recency,
     /// The value of the last matching event.
     Last,
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+    /// Days between matching events: (last - first) / (n - 1). Undefined for fewer than two.
+    MeanGap,
+    /// Σ w sin a / Σ w, where a is the UTC time of day as an angle.
+    HourSin,
+    /// Σ w cos a / Σ w.
+    HourCos,
+}
+
+impl Aggregate {
+    /// The names in the configuration.
+    pub const ALL: [(&'static str, Self); 11] = [
+        ("count", Self::Count),
+        ("sum", Self::Sum),
+        ("mean", Self::Mean),
+        ("share", Self::Share),
+        ("recency", Self::Recency),
+        ("last", Self::Last),
+        ("min", Self::Min),
+        ("max", Self::Max),
+        ("mean_gap", Self::MeanGap),
+        ("hour_sin", Self::HourSin),
+        ("hour_cos", Self::HourCos),
+    ];
+
+    /// Whether it adds up terms, which can then be weighted by age and taken back.
+    #[must_use]
+    pub fn is_additive(self) -> bool {
+        match self {
+            Self::Count | Self::Sum | Self::Mean | Self::Share | Self::HourSin | Self::HourCos => {
+                true
+            }
+            Self::Recency | Self::Last | Self::Min | Self::Max | Self::MeanGap => false,
+        }
+    }
+
+    /// Whether it is of values.
+    #[must_use]
+    pub fn has_value(self) -> bool {
+        matches!(
+            self,
+            Self::Sum | Self::Mean | Self::Last | Self::Min | Self::Max
+        )
+    }
 }
 
 /// How far back a feature looks, and how it weights events.

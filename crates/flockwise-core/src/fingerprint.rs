@@ -154,6 +154,11 @@ fn aggregate_tag(aggregate: Aggregate) -> u8 {
         Aggregate::Share => 3,
         Aggregate::Recency => 4,
         Aggregate::Last => 5,
+        Aggregate::Min => 6,
+        Aggregate::Max => 7,
+        Aggregate::MeanGap => 8,
+        Aggregate::HourSin => 9,
+        Aggregate::HourCos => 10,
     }
 }
 

@@ -89,13 +89,13 @@ pub(crate) enum StatedAmount {
 pub(crate) enum Cell {
     /// Sums as of the row's reference time, in the `decay`-th group.
     Decayed { at: usize, decay: usize },
-    /// The number of the newest bucket, then the sums of the buckets.
+    /// The number of the newest bucket, then the columns of the buckets, those of one kind together.
     Windowed {
         at: usize,
         buckets: usize,
         width_ms: i64,
     },
-    /// Sums that do not decay.
+    /// Columns that do not decay.
     Lifetime { at: usize },
     /// The time of the last matching event, then its value for `last`. `span_ms` is the length of the window, if
     /// any.
@@ -494,10 +494,12 @@ fn latest(at: usize, horizon: Horizon) -> Cell {
     Cell::Latest { at, span_ms }
 }
 
-/// Number of sums of an aggregate: Σ w or Σ w v alone, or a numerator and a denominator.
+/// Number of columns of an aggregate, per bucket: Σ w, Σ w v or an extreme alone; a numerator and a denominator; or the
+/// number of events, the first and the last of them.
 pub(crate) fn sums(aggregate: Aggregate) -> usize {
     match aggregate {
-        Aggregate::Mean | Aggregate::Share => 2,
+        Aggregate::Mean | Aggregate::Share | Aggregate::HourSin | Aggregate::HourCos => 2,
+        Aggregate::MeanGap => 3,
         _ => 1,
     }
 }

@@ -176,7 +176,7 @@ fn every_problem_is_told_at_once_and_with_its_place() {
          feature[1] \"a\": has no horizon; give half_life, window or lifetime = true\n\
          unknown key `feature[1] \"a\".half_lfe`: did you mean `half_life`?\n\
          feature[2].name: is missing; give a name such as \"orders_30d\"\n\
-         feature[2].value: is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"\n\
+         feature[2].value: is missing; sum, mean, last, min and max need a JSON pointer to a number, such as \"/properties/revenue\"\n\
          feature[2].window: found the number 7, expected a duration in quotes, such as \"30s\", \"1h\" or \"30d\"\n\
          decision.dwell: found \"2\", expected a whole number from 1 to 65535",
     );

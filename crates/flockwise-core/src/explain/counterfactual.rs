@@ -189,9 +189,12 @@ impl CounterfactualSearch<'_> {
 /// The lowest and the highest value that an aggregate can have, in the feature's own units.
 fn natural(aggregate: Aggregate) -> (f64, f64) {
     match aggregate {
-        Aggregate::Count | Aggregate::Recency => (0.0, f64::INFINITY),
+        Aggregate::Count | Aggregate::Recency | Aggregate::MeanGap => (0.0, f64::INFINITY),
         Aggregate::Share => (0.0, 1.0),
-        Aggregate::Sum | Aggregate::Mean | Aggregate::Last => (f64::NEG_INFINITY, f64::INFINITY),
+        Aggregate::HourSin | Aggregate::HourCos => (-1.0, 1.0),
+        Aggregate::Sum | Aggregate::Mean | Aggregate::Last | Aggregate::Min | Aggregate::Max => {
+            (f64::NEG_INFINITY, f64::INFINITY)
+        }
     }
 }
 

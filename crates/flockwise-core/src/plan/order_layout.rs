@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Touch, sums};
 use crate::dedup::OrderSums;
 use crate::event::hash;
-use crate::feature::{Aggregate, Feature};
+use crate::feature::Feature;
 use crate::fingerprint;
 use crate::orders::Repeat;
 
@@ -83,9 +83,8 @@ impl OrderLayout {
         let (mut at, mut all) = (0, Vec::new());
         for Touch { feature, .. } in touched.iter().filter(|touch| !touch.reverses) {
             let spec = &features[*feature];
-            let is_sum = !matches!(spec.aggregate, Aggregate::Recency | Aggregate::Last);
             let is_reversible = !spec.reversed_by.is_empty();
-            if is_sum && (is_reversible || self.replaces(*feature, name)) {
+            if spec.aggregate.is_additive() && (is_reversible || self.replaces(*feature, name)) {
                 let kept = Kept {
                     feature: *feature,
                     at,

@@ -51,6 +51,7 @@ struct Term {
 pub(crate) fn value(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     match feature.aggregate {
         Aggregate::Recency | Aggregate::Last => last(feature, arrived, at_ms),
+        Aggregate::Min | Aggregate::Max | Aggregate::MeanGap => unweighted(feature, arrived, at_ms),
         _ => summed(feature, arrived, at_ms),
     }
 }
@@ -88,6 +89,32 @@ fn last(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     Expected::exactly(value)
 }
 
+/// The extreme of all values, or the mean gap of all events, that have any weight.
+fn unweighted(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
+    let counts = arrived.iter().filter(|document| {
+        let is_within = weight(feature.horizon, document.time_ms, at_ms) > 0.0;
+        is_within && term(feature, document).is_some()
+    });
+    let counts: Vec<&&Document> = counts.collect();
+    let value = if feature.aggregate == Aggregate::MeanGap {
+        let times = || counts.iter().map(|document| document.time_ms as f64);
+        let (first, last) = (times().reduce(f64::min), times().reduce(f64::max));
+        let gaps = counts.len() as f64 - 1.0;
+        let span = last.zip(first).map(|(last, first)| last - first);
+        span.filter(|_| gaps >= 1.0)
+            .map(|span| span / gaps / DAY_MS)
+    } else {
+        let numbers = counts
+            .iter()
+            .flat_map(|document| document.numbers(&pointer(feature)));
+        match feature.aggregate {
+            Aggregate::Min => numbers.reduce(f64::min),
+            _ => numbers.reduce(f64::max),
+        }
+    };
+    Expected::exactly(value.unwrap_or(feature.default))
+}
+
 fn summed(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
     let (mut above, mut below, mut above_size, mut below_size) = (0.0, 0.0, 0.0, 0.0);
     for document in arrived {
@@ -97,7 +124,10 @@ fn summed(feature: &Feature, arrived: &[&Document], at_ms: i64) -> Expected {
         let weight = weight(feature.horizon, term.time_ms, at_ms);
         above += weight * term.sign * term.above;
         below += weight * term.sign * term.below;
-        above_size += weight * term.above.abs();
+        // Near its zeros, a sine is as exact as its angle.
+        let is_hour = matches!(feature.aggregate, Aggregate::HourSin | Aggregate::HourCos);
+        let size = if is_hour { 1.0 } else { term.above.abs() };
+        above_size += weight * size;
         below_size += weight * term.below;
     }
     if is_sum(feature) {
@@ -154,8 +184,18 @@ fn term(feature: &Feature, document: &Document) -> Option<Term> {
     let (above, below) = match feature.aggregate {
         Aggregate::Share => (f64::from(u8::from(holds)), 1.0),
         _ if !holds => return None,
-        Aggregate::Count | Aggregate::Recency => (1.0, 0.0),
-        Aggregate::Sum | Aggregate::Mean | Aggregate::Last => {
+        Aggregate::Count | Aggregate::Recency | Aggregate::MeanGap => (1.0, 0.0),
+        // When the order was, a reversal does not say.
+        Aggregate::HourSin | Aggregate::HourCos if is_reversal => return None,
+        Aggregate::HourSin | Aggregate::HourCos => {
+            let turn = document.time_ms.rem_euclid(86_400_000) as f64 / DAY_MS;
+            let angle = turn * std::f64::consts::TAU;
+            match feature.aggregate {
+                Aggregate::HourSin => (angle.sin(), 1.0),
+                _ => (angle.cos(), 1.0),
+            }
+        }
+        Aggregate::Sum | Aggregate::Mean | Aggregate::Last | Aggregate::Min | Aggregate::Max => {
             let numbers = document.numbers(&pointer(feature));
             if numbers.is_empty() {
                 return None;
@@ -190,6 +230,8 @@ pub(crate) fn inputs(feature: &Feature, arrived: &[&Document]) -> InputCounts {
     let mut counts = InputCounts::default();
     for document in matching {
         counts.events += 1;
+        let is_hour = matches!(feature.aggregate, Aggregate::HourSin | Aggregate::HourCos);
+        counts.no_order += u64::from(is_hour && named(&feature.reversed_by, document));
         let Some(pointer) = &feature.value else {
             continue;
         };

@@ -110,7 +110,7 @@ fn owned(names: &[&str]) -> Vec<String> {
 
 /// A feature that the configuration would accept.
 pub(crate) fn feature() -> impl Strategy<Value = Feature> {
-    let aggregate = select(&ALL[..]);
+    let aggregate = select(&Aggregate::ALL[..]).prop_map(|(_, aggregate)| aggregate);
     let value = select(&["/x", "/n/*"][..]);
     let names = (subsequence(&NAMES[..3], 0..=3), any::<bool>());
     let conditions = (vec(condition(), 0..2), vec(condition(), 0..3));
@@ -128,9 +128,8 @@ pub(crate) fn feature() -> impl Strategy<Value = Feature> {
             value,
             (transform, clip, default),
         )| {
-            let is_last = matches!(aggregate, Aggregate::Recency | Aggregate::Last);
-            let is_reversed = is_reversed && !is_last && !events.is_empty();
-            let is_endless = is_last && matches!(horizon, Horizon::HalfLife(_));
+            let is_reversed = is_reversed && aggregate.is_additive() && !events.is_empty();
+            let is_endless = !aggregate.is_additive() && matches!(horizon, Horizon::HalfLife(_));
             Feature {
                 events: owned(&events),
                 base,
@@ -154,23 +153,12 @@ pub(crate) fn feature() -> impl Strategy<Value = Feature> {
     )
 }
 
-const ALL: [Aggregate; 6] = [
-    Aggregate::Count,
-    Aggregate::Sum,
-    Aggregate::Mean,
-    Aggregate::Share,
-    Aggregate::Recency,
-    Aggregate::Last,
-];
-
 fn one(aggregate: Aggregate, value: &str) -> Feature {
-    let has_value = matches!(
-        aggregate,
-        Aggregate::Sum | Aggregate::Mean | Aggregate::Last
-    );
     Feature {
         aggregate,
-        value: has_value.then(|| Pointer::parse(value).unwrap()),
+        value: aggregate
+            .has_value()
+            .then(|| Pointer::parse(value).unwrap()),
         ..Feature::count("feature")
     }
 }
@@ -186,10 +174,9 @@ pub(crate) fn plain() -> Vec<Feature> {
         Horizon::Lifetime,
     ];
     let mut features = Vec::new();
-    for aggregate in ALL {
+    for (_, aggregate) in Aggregate::ALL {
         for horizon in horizons {
-            let is_last = matches!(aggregate, Aggregate::Recency | Aggregate::Last);
-            if !(is_last && matches!(horizon, Horizon::HalfLife(_))) {
+            if aggregate.is_additive() || !matches!(horizon, Horizon::HalfLife(_)) {
                 features.push(Feature {
                     horizon,
                     default: 7.0,

@@ -187,6 +187,11 @@ fn what(feature: &Feature) -> String {
         Aggregate::Last => format!("last {value} of {events}"),
         Aggregate::Share => format!("share of {events}"),
         Aggregate::Recency => format!("days since {events}"),
+        Aggregate::Min => format!("smallest {value} of {events}"),
+        Aggregate::Max => format!("largest {value} of {events}"),
+        Aggregate::MeanGap => format!("days between {events}"),
+        Aggregate::HourSin => format!("sine of the hour of {events}"),
+        Aggregate::HourCos => format!("cosine of the hour of {events}"),
     };
     let conditions = feature.base.len() + feature.conditions.len();
     let given = match conditions {

@@ -44,17 +44,16 @@ fn feature_names_and_events() {
 #[test]
 fn aggregates_and_their_values() {
     let horizon = "lifetime = true\ndefault = 1.0\n";
-    let none = "is missing; sum, mean and last need a JSON pointer to a number, such as \"/properties/revenue\"";
-    let some =
-        "count, recency and share use no value; remove the key, or make it a condition of where";
+    let none = "is missing; sum, mean, last, min and max need a JSON pointer to a number, such as \"/properties/revenue\"";
+    let some = "only sum, mean, last, min and max use a value; remove the key, or make it a condition of where";
     for (lines, expected) in [
         (
             "",
-            "feature[1] \"f\".aggregate: is missing; give one of count, sum, mean, share, recency, last",
+            "feature[1] \"f\".aggregate: is missing; give one of count, sum, mean, share, recency, last, min, max, mean_gap, hour_sin, hour_cos",
         ),
         (
             "aggregate = \"avg\"",
-            "feature[1] \"f\".aggregate: found \"avg\"; expected one of count, sum, mean, share, recency, last",
+            "feature[1] \"f\".aggregate: found \"avg\"; expected one of count, sum, mean, share, recency, last, min, max, mean_gap, hour_sin, hour_cos",
         ),
         (
             "aggregate = \"counts\"",
@@ -95,16 +94,34 @@ fn aggregates_and_their_values() {
     ] {
         check(&feature(&format!("{horizon}{lines}")), expected);
     }
-    for name in [
-        "min", "max", "mean_gap", "distinct", "sessions", "hour_sin", "hour_cos",
-    ] {
+    for name in ["distinct", "sessions"] {
         check(
             &feature(&format!("{horizon}aggregate = \"{name}\"")),
             &format!(
-                "feature[1] \"f\".aggregate: \"{name}\" is not supported yet; use one of count, sum, mean, share, recency, last"
+                "feature[1] \"f\".aggregate: \"{name}\" is not supported yet; use one of count, sum, mean, share, recency, last, min, max, mean_gap, hour_sin, hour_cos"
             ),
         );
     }
+}
+
+#[test]
+fn what_is_not_weighted_does_not_decay() {
+    for aggregate in ["min", "max", "mean_gap"] {
+        let value = match aggregate {
+            "mean_gap" => "default = 90.0",
+            _ => "value = \"/x\"",
+        };
+        check(
+            &feature(&format!(
+                "aggregate = \"{aggregate}\"\n{value}\nhalf_life = \"30d\""
+            )),
+            "feature[1] \"f\".half_life: min, max and mean_gap have no weights that decay; give window or lifetime = true",
+        );
+    }
+    check(
+        &feature("aggregate = \"mean_gap\"\nlifetime = true"),
+        "feature[1] \"f\".default: is missing; give the days to assume for a customer with fewer than two such events, such as 365.0",
+    );
 }
 
 #[test]
@@ -178,7 +195,7 @@ fn recency_and_last_look_at_one_event() {
         ),
         (
             "aggregate = \"recency\"\ndefault = 1.0\nevent = \"a\"\nreversed_by = \"b\"",
-            "feature[1] \"f\".reversed_by: recency and last cannot be reversed; count, sum, mean and share can",
+            "feature[1] \"f\".reversed_by: recency, last, min, max and mean_gap cannot be reversed; sums, counts, means and shares can",
         ),
     ] {
         check(&feature(lines), expected);
