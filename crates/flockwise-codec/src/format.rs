@@ -4,7 +4,7 @@ mod builtin;
 
 use std::path::PathBuf;
 
-use flockwise_core::orders::Repeat;
+use flockwise_core::order_rules::Repeat;
 use flockwise_core::pointer::Pointer;
 use jiff::tz::TimeZone;
 

@@ -1,6 +1,6 @@
 //! Elements of arrays that are wanted by their key: values wait until the key of their element is known.
 
-use crate::event_sink::FoundValue;
+use crate::found_value::FoundValue;
 use crate::projection::{KeyedArray, Target};
 
 /// The present element of each array in [`crate::projection::Projection::keyed`].

@@ -9,6 +9,7 @@ pub mod decode;
 mod event_sink;
 pub mod format;
 pub mod forward;
+mod found_value;
 mod json_writer;
 mod keyed_elements;
 pub mod lineage;

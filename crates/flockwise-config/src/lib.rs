@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use flockwise_codec::format::{Encoding, Format};
 use flockwise_core::feature::Feature;
-use flockwise_core::orders::OrderRules;
+use flockwise_core::order_rules::OrderRules;
 use flockwise_core::plan::Plan;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 
@@ -27,6 +27,7 @@ mod input;
 mod kafka;
 mod key_path;
 mod order_rules;
+mod pointers;
 mod policies;
 mod problem;
 mod root;

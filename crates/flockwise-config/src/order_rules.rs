@@ -2,11 +2,11 @@
 
 use flockwise_codec::format::{Format, ReversalFormat};
 use flockwise_core::feature::Feature;
-use flockwise_core::orders::{OrderRules, Repeat};
+use flockwise_core::order_rules::{OrderRules, Repeat};
 use flockwise_core::pointer::Pointer;
 
 use crate::Input;
-use crate::input::optional;
+use crate::pointers::optional;
 use crate::section::Section;
 use crate::value::{ConfigValue, Read};
 

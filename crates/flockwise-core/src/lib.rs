@@ -20,6 +20,7 @@ pub mod lineage;
 mod logarithm;
 pub mod model;
 pub mod numeric_text;
+pub mod order_rules;
 pub mod orders;
 pub mod plan;
 /// JSON pointers in which `*` stands for all elements of an array.

@@ -1,5 +1,6 @@
 //! The feature plan: declared features compiled to fixed columns of a row.
 
+mod columns;
 mod order_layout;
 
 use std::ops::Range;
@@ -11,10 +12,11 @@ use crate::feature::{
 };
 use crate::fingerprint;
 use crate::numeric_text::numeric_text;
-use crate::orders::{OrderRules, Repeat};
+use crate::order_rules::{OrderRules, Repeat};
 use crate::pointer::Pointer;
 
-pub(crate) use self::order_layout::Kept;
+pub(crate) use self::columns::{Touch, sums};
+pub(crate) use self::order_layout::KeptSums;
 use self::order_layout::OrderLayout;
 
 /// Compiled features: [`Plan::len`] features over [`Plan::stride`] columns per row.
@@ -53,13 +55,6 @@ pub(crate) struct Decay {
     pub(crate) columns: Range<usize>,
 }
 
-/// A feature, and whether an event adds to it or subtracts from it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Touch {
-    pub(crate) feature: usize,
-    pub(crate) reverses: bool,
-}
-
 /// A feature with its names, pointers and columns resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Compiled {
@@ -68,14 +63,14 @@ pub(crate) struct Compiled {
     pub(crate) base: Vec<Check>,
     pub(crate) conditions: Vec<Check>,
     pub(crate) value: Option<Values>,
-    pub(crate) stated_amount: StatedAmount,
+    pub(crate) stated_amount: AmountSource,
     /// Events can take back what earlier ones added.
     pub(crate) can_shrink: bool,
 }
 
 /// Where a reversal states the amount that it takes back of a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StatedAmount {
+pub(crate) enum AmountSource {
     /// Only in the feature's own value.
     Own,
     /// In the feature's own value, or else where the format says.
@@ -427,11 +422,11 @@ fn can_shrink(spec: &Feature, rules: &OrderRules) -> bool {
     !spec.reversed_by.is_empty() || rules.repeats.iter().any(replaces)
 }
 
-fn stated_amount(spec: &Feature, rules: &OrderRules) -> StatedAmount {
+fn stated_amount(spec: &Feature, rules: &OrderRules) -> AmountSource {
     match &spec.value {
-        Some(value) if rules.amounts.contains(value) => StatedAmount::OwnOrFormat,
-        Some(value) if rules.of.contains(value) => StatedAmount::Format,
-        _ => StatedAmount::Own,
+        Some(value) if rules.amounts.contains(value) => AmountSource::OwnOrFormat,
+        Some(value) if rules.of.contains(value) => AmountSource::Format,
+        _ => AmountSource::Own,
     }
 }
 
@@ -492,14 +487,4 @@ fn latest(at: usize, horizon: Horizon) -> Cell {
         _ => None,
     };
     Cell::Latest { at, span_ms }
-}
-
-/// Number of columns of an aggregate, per bucket: Σ w, Σ w v or an extreme alone; a numerator and a denominator; or the
-/// number of events, the first and the last of them.
-pub(crate) fn sums(aggregate: Aggregate) -> usize {
-    match aggregate {
-        Aggregate::Mean | Aggregate::Share | Aggregate::HourSin | Aggregate::HourCos => 2,
-        Aggregate::MeanGap => 3,
-        _ => 1,
-    }
 }

@@ -9,8 +9,9 @@ use super::appearance::hint;
 use super::limits::LARGEST_EVENT;
 use super::reject::{Reason, Reject, reject};
 use super::undecoded::{SchemaId, Undecoded};
-use crate::event_sink::{EventSink, FoundValue};
+use crate::event_sink::EventSink;
 use crate::format::AvroFraming;
+use crate::found_value::FoundValue;
 use crate::projection::{Node, Target};
 
 /// What the value of a record in single-object encoding begins with. The schema's fingerprint follows.

@@ -5,8 +5,8 @@ use flockwise_json::Number;
 
 use super::look_alike::look_alike;
 use super::reject::{Reason, Reject, reject};
-use crate::event_sink::IdentityValue;
 use crate::format::Format;
+use crate::found_value::IdentityValue;
 use crate::time::{BadTime, LATEST_MS, local_time, read_time, write_time};
 
 /// How many characters of a time a detail quotes.

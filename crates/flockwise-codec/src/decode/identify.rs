@@ -10,7 +10,8 @@ use super::Decoder;
 use super::event_time::event_time;
 use super::limits::LONGEST_CUSTOMER_ID;
 use super::reject::{Reason, Reject, reject};
-use crate::event_sink::{Identity, IdentityValue};
+use crate::event_sink::Identity;
+use crate::found_value::IdentityValue;
 use crate::projection::Field;
 
 /// How many characters of a text a detail quotes.

@@ -6,7 +6,8 @@ use flockwise_json::{Invalid, JsonScalar, JsonSink, RawText, explain, scan, unes
 
 use super::appearance::{Appearance, hint};
 use super::reject::{Reason, Reject, reject};
-use crate::event_sink::{EventSink, FoundValue};
+use crate::event_sink::EventSink;
+use crate::found_value::FoundValue;
 use crate::projection::Node;
 
 /// How many characters of each end of a long error a detail quotes.

@@ -1,6 +1,6 @@
 //! The built-in formats, as tables of pointers.
 
-use flockwise_core::orders::Repeat;
+use flockwise_core::order_rules::Repeat;
 use flockwise_core::pointer::Pointer;
 
 use super::{Format, IdPointers, ReversalFormat};

@@ -10,7 +10,7 @@ use flockwise_core::dedup::IdMemory;
 use flockwise_core::feature::{
     Aggregate, Condition, Constant, Feature, Horizon, Test, Transform, Wording,
 };
-use flockwise_core::orders::{OrderRules, Repeat};
+use flockwise_core::order_rules::{OrderRules, Repeat};
 use flockwise_core::pointer::Pointer;
 use flockwise_core::policy::{DecisionPolicy, LearningPolicy, TimePolicy};
 

@@ -1,6 +1,6 @@
 //! What is remembered of the orders that one event is about.
 
-use crate::plan::Kept;
+use crate::plan::KeptSums;
 
 /// The sums that an event adds to a feature: Σ or numerator, and denominator.
 pub(crate) type Sums = (f64, f64);
@@ -87,19 +87,19 @@ impl OrderEntries {
     }
 
     /// What the entry added to a feature. [`f64::NAN`]: this is not known any more.
-    pub(super) fn added(&self, place: usize, kept: &Kept) -> Sums {
+    pub(super) fn added(&self, place: usize, kept: &KeptSums) -> Sums {
         self.pair(place, kept, 0)
     }
 
     /// What reversals took back of it.
-    pub(super) fn taken(&self, place: usize, kept: &Kept) -> Sums {
+    pub(super) fn taken(&self, place: usize, kept: &KeptSums) -> Sums {
         match kept.is_reversible {
             true => self.pair(place, kept, kept.sums),
             false => (0.0, 0.0),
         }
     }
 
-    fn pair(&self, place: usize, kept: &Kept, from: usize) -> Sums {
+    fn pair(&self, place: usize, kept: &KeptSums, from: usize) -> Sums {
         let at = self.entries[place].start + kept.at + from;
         let second = if kept.sums == 2 {
             self.sums[at + 1]
@@ -109,7 +109,7 @@ impl OrderEntries {
         (self.sums[at], second)
     }
 
-    pub(super) fn set(&mut self, place: usize, kept: &Kept, added: Sums, taken: Sums) {
+    pub(super) fn set(&mut self, place: usize, kept: &KeptSums, added: Sums, taken: Sums) {
         let entry = &mut self.entries[place];
         entry.is_changed = true;
         let at = entry.start + kept.at;

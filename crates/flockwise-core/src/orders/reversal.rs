@@ -5,13 +5,15 @@ use super::replacement::AddSums;
 use crate::event::{Event, Slot};
 use crate::feature::Aggregate;
 use crate::feature_inputs::InputCounts;
-use crate::plan::{Check, Compiled, Plan, StatedAmount};
+use crate::plan::{AmountSource, Check, Compiled, Plan};
 
 /// What a reversal takes back of an order.
 #[derive(Clone, Copy, Debug)]
-enum Due {
-    /// These sums.
+enum AmountDue {
+    /// These sums, at most what is left.
     Stated(Sums),
+    /// Exactly this sum, even if less is left of the order: it is of the feature's own value.
+    Exactly(f64),
     /// This share of what the order added, so far or now.
     Share(f64),
     /// All that is left.
@@ -20,15 +22,17 @@ enum Due {
 
 /// The amount that a reversal states.
 enum Stated {
-    /// The amount without its sign, and the number of values.
-    Sums(Sums),
+    /// The amount in the feature's own value, without its sign, and the number of values.
+    Own(Sums),
+    /// The same where the format says.
+    Format(Sums),
     /// A value that is no number. It takes nothing back, and is counted.
     Unreadable,
     Nothing,
 }
 
 /// What is remembered of an order in one feature.
-struct Found<'a> {
+struct FoundOrder<'a> {
     plan: &'a Plan,
     feature: usize,
     /// The entries that fed the feature, newest first.
@@ -37,7 +41,7 @@ struct Found<'a> {
 
 /// Takes back of a feature what a reversal is about. The amount is, in this order: what the reversal states, the share
 /// of the order that it states, all that is left of the order. It counts as of the time of the order, and is at most
-/// what is left of it. If the order is not remembered, the stated amount counts as of the reversal.
+/// what is left of it, unless it is stated in the value that a sum is of. If the order is not remembered, the stated amount counts as of the reversal.
 pub(crate) fn reverse(
     plan: &Plan,
     index: usize,
@@ -70,7 +74,7 @@ pub(crate) fn reverse(
         }
         return;
     }
-    let found = Found::new(plan, index, orders);
+    let found = FoundOrder::new(plan, index, orders);
     if found.places.is_empty() {
         return;
     }
@@ -92,7 +96,7 @@ fn unremembered(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> 
         // Without the order, nobody knows how much of the amount so far is new.
         _ if event.is_so_far => None,
         _ => match stated(feature, event, inputs) {
-            Stated::Sums(sums) => Some(sums),
+            Stated::Own(sums) | Stated::Format(sums) => Some(sums),
             Stated::Unreadable => Some((0.0, 0.0)),
             Stated::Nothing => None,
         },
@@ -100,27 +104,29 @@ fn unremembered(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> 
 }
 
 fn due(
-    found: &Found<'_>,
+    found: &FoundOrder<'_>,
     feature: &Compiled,
     event: &Event,
     orders: &OrderEntries,
     inputs: &mut InputCounts,
-) -> Due {
+) -> AmountDue {
     match feature.spec.aggregate {
-        Aggregate::Count => return Due::Stated((1.0, 0.0)),
-        Aggregate::Share => return Due::Rest,
+        Aggregate::Count => return AmountDue::Stated((1.0, 0.0)),
+        Aggregate::Share => return AmountDue::Rest,
         _ => {}
     }
+    let is_sum = feature.spec.aggregate == Aggregate::Sum;
     match stated(feature, event, inputs) {
-        Stated::Sums(sums) => return Due::Stated(sums),
-        Stated::Unreadable => return Due::Stated((0.0, 0.0)),
+        Stated::Own((first, _)) if is_sum && !event.is_so_far => return AmountDue::Exactly(first),
+        Stated::Own(sums) | Stated::Format(sums) => return AmountDue::Stated(sums),
+        Stated::Unreadable => return AmountDue::Stated((0.0, 0.0)),
         Stated::Nothing => {}
     }
     let amount = event.number(&event.amount).map(f64::abs);
     let order = found.amount_of_order(orders).filter(|order| *order > 0.0);
     match amount.zip(order) {
-        Some((amount, order)) => Due::Share((amount / order).min(1.0)),
-        None => Due::Rest,
+        Some((amount, order)) => AmountDue::Share((amount / order).min(1.0)),
+        None => AmountDue::Rest,
     }
 }
 
@@ -128,11 +134,14 @@ fn due(
 fn stated(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Stated {
     let own = feature
         .value
-        .filter(|_| feature.stated_amount != StatedAmount::Format);
+        .filter(|_| feature.stated_amount != AmountSource::Format);
     let own = own.into_iter().flat_map(|pointer| event.values(pointer));
     match read(event, own, inputs) {
-        Stated::Nothing if feature.stated_amount != StatedAmount::Own => {
-            read(event, std::iter::once(&event.amount), inputs)
+        Stated::Nothing if feature.stated_amount != AmountSource::Own => {
+            match read(event, std::iter::once(&event.amount), inputs) {
+                Stated::Own(sums) => Stated::Format(sums),
+                stated => stated,
+            }
         }
         stated => stated,
     }
@@ -157,13 +166,13 @@ fn read<'a>(
         }
     }
     match sums.1 > 0.0 {
-        true => Stated::Sums((f64::abs(sums.0), sums.1)),
+        true => Stated::Own((f64::abs(sums.0), sums.1)),
         false if is_unreadable => Stated::Unreadable,
         false => Stated::Nothing,
     }
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundOrder<'a> {
     fn new(plan: &'a Plan, feature: usize, orders: &OrderEntries) -> Self {
         let places = orders.named(plan.orders().reversed_names(feature));
         let has_fed = |place: &usize| {
@@ -181,7 +190,7 @@ impl<'a> Found<'a> {
     fn amount_of_order(&self, orders: &OrderEntries) -> Option<f64> {
         let is_amount = |feature: &usize| {
             let feature = &self.plan.features[*feature];
-            feature.stated_amount != StatedAmount::Own
+            feature.stated_amount != AmountSource::Own
         };
         let features = (0..self.plan.len()).filter(is_amount);
         let amounts = features.filter_map(|feature| {
@@ -199,13 +208,14 @@ impl<'a> Found<'a> {
     /// Takes back what is due, of the newest entry first. `None` if it is not known how much that is.
     fn take_back(
         &self,
-        due: Due,
+        due: AmountDue,
         is_so_far: bool,
         orders: &mut OrderEntries,
         add: AddSums<'_>,
     ) -> Option<()> {
         let mut stated = match due {
-            Due::Stated(sums) => sums,
+            AmountDue::Stated(sums) => sums,
+            AmountDue::Exactly(sum) => (sum, 0.0),
             _ => (0.0, 0.0),
         };
         if is_so_far {
@@ -217,7 +227,7 @@ impl<'a> Found<'a> {
             let time_ms = orders.time_ms(*place);
             if added.0.is_nan() {
                 return match due {
-                    Due::Stated(_) if !is_so_far => {
+                    AmountDue::Stated(_) | AmountDue::Exactly(_) if !is_so_far => {
                         add((-stated.0, -stated.1), time_ms);
                         Some(())
                     }
@@ -226,22 +236,22 @@ impl<'a> Found<'a> {
             }
             let left = (left_of(added.0, taken.0), left_of(added.1, taken.1));
             let back = match due {
-                Due::Rest => left,
-                Due::Share(share) if is_so_far => {
+                AmountDue::Rest => left,
+                AmountDue::Share(share) if is_so_far => {
                     let until = |added: f64, taken: f64| left_of(share * added, taken);
                     (
                         until(added.0, taken.0),
                         self.count(share, until(added.1, taken.1), left.1),
                     )
                 }
-                Due::Share(share) => {
+                AmountDue::Share(share) => {
                     let part = |added: f64, left: f64| at_most(share * added.abs(), left);
                     (
                         part(added.0, left.0),
                         self.count(share, part(added.1, left.1), left.1),
                     )
                 }
-                Due::Stated(_) => {
+                AmountDue::Stated(_) | AmountDue::Exactly(_) => {
                     let first = at_most(stated.0, left.0);
                     stated.0 -= first.abs();
                     let covers = f64::from(u8::from(first == left.0));
@@ -254,6 +264,12 @@ impl<'a> Found<'a> {
                 add((-back.0, -back.1), time_ms);
                 orders.set(*place, kept, added, (taken.0 + back.0, taken.1 + back.1));
             }
+        }
+        if let AmountDue::Exactly(_) = due
+            && stated.0 > 0.0
+            && let Some(newest) = self.places.first()
+        {
+            add((-stated.0, 0.0), orders.time_ms(*newest));
         }
         Some(())
     }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{Touch, sums};
+use super::columns::{Touch, sums};
 use crate::dedup::OrderSums;
 use crate::event::hash;
 use crate::feature::Feature;
 use crate::fingerprint;
-use crate::orders::Repeat;
+use crate::order_rules::Repeat;
 
 /// The sums that are remembered of each order, and what a second event about it means.
 #[derive(Clone, Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct OrderLayout {
     /// By event name; `None`: the configuration does not say.
     repeats: Vec<Option<Repeat>>,
     /// By event name: the features of which such an event's terms are kept.
-    kept: Vec<Vec<Kept>>,
+    kept: Vec<Vec<KeptSums>>,
     /// The event names of which something is kept, or the last event counts.
     names: Vec<u16>,
     /// By event name: whether it is a reversal.
@@ -27,7 +27,7 @@ pub(crate) struct OrderLayout {
 
 /// Where the terms that an order adds to a feature are kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KeptSums {
     pub(crate) feature: usize,
     /// Index of the first sum.
     pub(crate) at: usize,
@@ -59,7 +59,7 @@ impl OrderLayout {
         let mut meaning = Vec::new();
         for (name, (text, touched)) in names.iter().zip(touched).enumerate() {
             let kept = layout.kept_of(features, name as u16, touched);
-            let len = |kept: &Kept| kept.at + kept.sums * (1 + usize::from(kept.is_reversible));
+            let len = |kept: &KeptSums| kept.at + kept.sums * (1 + usize::from(kept.is_reversible));
             layout.sums.len = layout.sums.len.max(kept.last().map_or(0, len));
             if !kept.is_empty() || layout.repeats[name] == Some(Repeat::Last) {
                 layout.names.push(name as u16);
@@ -79,13 +79,13 @@ impl OrderLayout {
         layout
     }
 
-    fn kept_of(&self, features: &[Feature], name: u16, touched: &[Touch]) -> Vec<Kept> {
+    fn kept_of(&self, features: &[Feature], name: u16, touched: &[Touch]) -> Vec<KeptSums> {
         let (mut at, mut all) = (0, Vec::new());
         for Touch { feature, .. } in touched.iter().filter(|touch| !touch.reverses) {
             let spec = &features[*feature];
             let is_reversible = !spec.reversed_by.is_empty();
             if spec.aggregate.is_additive() && (is_reversible || self.replaces(*feature, name)) {
-                let kept = Kept {
+                let kept = KeptSums {
                     feature: *feature,
                     at,
                     sums: sums(spec.aggregate),
@@ -124,7 +124,7 @@ impl OrderLayout {
     }
 
     /// Where the terms of a feature are kept, for events of this name; `None` if they are not.
-    pub(crate) fn kept(&self, name: u16, feature: usize) -> Option<&Kept> {
+    pub(crate) fn kept(&self, name: u16, feature: usize) -> Option<&KeptSums> {
         let kept = &self.kept[usize::from(name)];
         kept.iter().find(|kept| kept.feature == feature)
     }

@@ -5,7 +5,7 @@ use crate::aggregate;
 use crate::dedup::order_key;
 use crate::event::Event;
 use crate::feature_inputs::FeatureInputs;
-use crate::orders::Repeat;
+use crate::order_rules::Repeat;
 
 impl Task {
     /// By what the event repeats one that counts already; `None` if it is new. Then both its ids are remembered.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flockwise_core::feature::{Aggregate, Feature, Horizon};
-use flockwise_core::orders::{OrderRules, Repeat};
+use flockwise_core::order_rules::{OrderRules, Repeat};
 
 use crate::shop::{Act, DAY_MS};
 
@@ -274,7 +274,27 @@ impl<'a> Shop<'a> {
                 part.taken[1] += left[1];
             }
         }
+        let has_fed = !mine.is_empty();
+        let newest_ms = mine.first().map_or(0, |part| part.time_ms);
         self.parts = parts;
+        let is_own = self.is_own(index, act);
+        if let Some(rest) = due.filter(|rest| *rest > 0.0)
+            && (has_fed && is_own && !act.is_so_far)
+        {
+            // The money went back, whatever the order was.
+            self.push(index, act, [-rest, 0.0], [0.0; 2], false);
+            self.parts.last_mut().unwrap().time_ms = newest_ms;
+        }
+    }
+
+    /// Whether a reversal states its amount in the value of a sum.
+    fn is_own(&self, index: usize, act: &Act) -> bool {
+        let feature = &self.features[index];
+        let value = feature.value.as_ref();
+        let is_format = value.is_some_and(|value| {
+            self.rules.of.contains(value) && !self.rules.amounts.contains(value)
+        });
+        feature.aggregate == Aggregate::Sum && act.x.is_some() && !is_format
     }
 
     fn stated(&self, index: usize, act: &Act) -> Option<f64> {
@@ -370,6 +390,7 @@ fn terms(feature: &Feature, act: &Act) -> Option<[f64; 2]> {
         Aggregate::Share => Some([f64::from(u8::from(holds)), 1.0]),
         _ if !holds => None,
         Aggregate::Count => Some([1.0, 0.0]),
+        Aggregate::Sum => act.x.map(|x| [x, 0.0]),
         _ => act.x.map(|x| [x, 1.0]),
     }
 }

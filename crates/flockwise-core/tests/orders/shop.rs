@@ -7,7 +7,7 @@ use flockwise_core::change::Trigger;
 use flockwise_core::dedup::IdMemory;
 use flockwise_core::event::{Event, Slot, hash};
 use flockwise_core::feature::{Aggregate, Condition, Constant, Feature, Horizon, Test};
-use flockwise_core::orders::{OrderRules, Repeat};
+use flockwise_core::order_rules::{OrderRules, Repeat};
 use flockwise_core::plan::Plan;
 use flockwise_core::pointer::Pointer;
 use flockwise_core::policy::{DecisionPolicy, HistoryPolicy, LearningPolicy, TimePolicy};

@@ -7,7 +7,7 @@ use flockwise_codec::time::write_time;
 use flockwise_config::duration::Readable;
 use flockwise_config::{Config, InitialStart, Input, LostRecords};
 use flockwise_core::feature::{Aggregate, Feature, Horizon, Transform};
-use flockwise_core::orders::Repeat;
+use flockwise_core::order_rules::Repeat;
 use flockwise_core::policy::LearningPolicy;
 use serde_json::{Value, json};
 
