@@ -60,12 +60,17 @@ def own(feature, event):
     return event.name not in feature.reversed_by and (feature.event is None or event.name in feature.event)
 
 
-def reversal_time(feature, earlier, event):
-    """The time at which a reversal counts: that of its order, so that both have the same weight."""
+def reversed_order(feature, earlier, event):
+    """The order that a reversal takes back; the reversal itself if there is none."""
     for each in reversed(earlier):
         if event.order_id is not None and each.order_id == event.order_id and own(feature, each):
-            return each.time_ms
-    return event.time_ms
+            return each
+    return event
+
+
+def reversal_time(feature, earlier, event):
+    """The time at which a reversal counts: that of its order, so that both have the same weight."""
+    return reversed_order(feature, earlier, event).time_ms
 
 
 def weighted(feature, events, as_of_ms, conditions=None):
@@ -108,9 +113,19 @@ def mean(feature, events, as_of_ms):
 
 
 def share(feature, events, as_of_ms):
-    above = matching(feature, events, [feature.base, feature.where])
-    below = matching(feature, events, [feature.base])
-    return ratio(*([sign * weight(feature, t, as_of_ms) for t, sign, _ in side] for side in (above, below)))
+    above, below = [], []
+    for place, event in enumerate(events):
+        sign, judged = 1.0, event
+        if event.name in feature.reversed_by:
+            # What held for the order is taken back.
+            sign, judged = -1.0, reversed_order(feature, events[:place], event)
+        elif not own(feature, event):
+            continue
+        if pointer.holds(judged.document, feature.base):
+            term = sign * weight(feature, judged.time_ms, as_of_ms)
+            below.append(term)
+            above += [term] if pointer.holds(judged.document, feature.where) else []
+    return ratio(above, below)
 
 
 def of_all_time(feature, events):
