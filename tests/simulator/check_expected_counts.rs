@@ -22,9 +22,9 @@ struct ExpectedCounts {
     events: u64,
     orders_without_coupon: u64,
     spent: f64,
-    /// Event ids of the latest events that counted, the newest last, with the latest event time by then.
+    /// The remembered event ids, the newest last, each with the customer's latest event time when it was counted.
     ids: VecDeque<(String, i64)>,
-    /// Latest event time.
+    /// The customer's latest event time, milliseconds since the epoch.
     last_ms: i64,
     orders: VecDeque<String>,
 }

@@ -20,7 +20,7 @@ impl IdNormalization {
         !self.lowercase && !self.nfc
     }
 
-    /// The normalised id.
+    /// The spelling under which the customer is kept.
     pub(crate) fn apply(self, id: &str) -> Cow<'_, str> {
         let id = match self.lowercase {
             true => Cow::Owned(id.to_lowercase()),

@@ -135,7 +135,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The compiled features.
+    /// The feature plan: the features, compiled with the rules for orders.
     #[must_use]
     pub fn plan(&self) -> Plan {
         Plan::with_orders(&self.features, &self.orders)

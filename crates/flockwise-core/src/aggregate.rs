@@ -41,8 +41,7 @@ pub fn observe(
     orders: &mut OrderEntries,
 ) {
     move_on(plan, columns, reference_ms, event.time_ms);
-    let own = |orders: &OrderEntries| event.name.and_then(|name| orders.newest(name));
-    let is_remembered = !orders.is_empty() && own(orders).is_some();
+    let own = event.name.and_then(|name| orders.newest(name));
     for touch in plan.touched(event.name) {
         let feature = &plan.features[touch.feature];
         let mut add = |(first, second), time_ms| {
@@ -56,14 +55,14 @@ pub fn observe(
         if touch.reverses {
             let inputs = inputs.of(touch.feature);
             reverse(plan, touch.feature, event, orders, inputs, &mut add);
-        } else if is_remembered {
-            let inputs = inputs.of(touch.feature);
-            count_order(plan, touch.feature, event, orders, inputs, terms, &mut add);
+        } else if let Some(own) = own {
+            let terms = || terms(feature, event, inputs.of(touch.feature));
+            count_order(plan, touch.feature, event, own, orders, terms, &mut add);
         } else if let Some(sums) = terms(feature, event, inputs.of(touch.feature)) {
             add(sums, event.time_ms);
         }
     }
-    if is_remembered && let Some(own) = own(orders) {
+    if let Some(own) = own {
         orders.set_time(own, event.time_ms);
     }
 }

@@ -25,7 +25,7 @@ pub struct DedupMemory {
 pub struct OrderSums {
     /// How many each order has.
     pub len: usize,
-    /// Identifies their meaning.
+    /// Hash of the event names and features that they belong to.
     pub layout: u64,
 }
 

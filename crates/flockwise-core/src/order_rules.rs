@@ -14,7 +14,7 @@ pub enum Repeat {
 }
 
 impl Repeat {
-    /// All meanings, with their names in the configuration.
+    /// All meanings in their order, with their names in the configuration.
     pub const ALL: [(&'static str, Self); 3] = [
         ("first", Self::First),
         ("last", Self::Last),
@@ -24,11 +24,7 @@ impl Repeat {
     /// The name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::First => "first",
-            Self::Last => "last",
-            Self::Each => "each",
-        }
+        Self::ALL[self as usize].0
     }
 }
 

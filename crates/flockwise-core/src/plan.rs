@@ -63,7 +63,7 @@ pub(crate) struct Compiled {
     pub(crate) base: Vec<Check>,
     pub(crate) conditions: Vec<Check>,
     pub(crate) value: Option<Values>,
-    pub(crate) stated_amount: AmountSource,
+    pub(crate) amount_source: AmountSource,
     /// Events can take back what earlier ones added.
     pub(crate) can_shrink: bool,
 }
@@ -125,7 +125,7 @@ impl Plan {
                     .value
                     .as_ref()
                     .map(|pointer| values(pointer, &mut pointers)),
-                stated_amount: stated_amount(spec, rules),
+                amount_source: amount_source(spec, rules),
                 can_shrink: can_shrink(spec, rules),
                 cell: Cell::Lifetime { at: 0 },
                 spec: spec.clone(),
@@ -422,7 +422,7 @@ fn can_shrink(spec: &Feature, rules: &OrderRules) -> bool {
     !spec.reversed_by.is_empty() || rules.repeats.iter().any(replaces)
 }
 
-fn stated_amount(spec: &Feature, rules: &OrderRules) -> AmountSource {
+fn amount_source(spec: &Feature, rules: &OrderRules) -> AmountSource {
     match &spec.value {
         Some(value) if rules.amounts.contains(value) => AmountSource::OwnOrFormat,
         Some(value) if rules.of.contains(value) => AmountSource::Format,

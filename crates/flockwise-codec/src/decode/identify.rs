@@ -48,8 +48,9 @@ impl Decoder {
         event.id = optional_hash(event, Field::EventId, field(Field::EventId))?;
         event.order = optional_hash(event, Field::OrderId, field(Field::OrderId))?;
         event.name = plan.name(event.text(&name));
-        event.is_so_far = self.format.reversal.is_cumulative;
-        if !event.name.is_some_and(|name| plan.is_reversal(name)) {
+        if event.name.is_some_and(|name| plan.is_reversal(name)) {
+            event.is_so_far = self.format.reversal.is_cumulative;
+        } else {
             event.amount = Slot::Absent;
         }
         event.name_hash = hash(event.text(&name).as_bytes());
@@ -82,7 +83,7 @@ impl Decoder {
             Field::CustomerId => &self.format.customer_id,
             Field::Event => &self.format.event,
             Field::Time => &self.format.time,
-            // Neither is required.
+            // Nothing is missing without them.
             Field::EventId | Field::OrderId => return String::new(),
         };
         let places: Vec<String> = pointers.iter().map(ToString::to_string).collect();

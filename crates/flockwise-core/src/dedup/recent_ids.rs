@@ -14,7 +14,7 @@ pub struct RecentIds {
 /// How many event ids of a customer are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdMemory {
-    /// The latest ids are remembered, at least so many.
+    /// Minimum number of ids that are remembered: the latest ones.
     pub least: usize,
     /// All ids of at least this last span of event time are remembered, milliseconds; 0: only by number.
     pub span_ms: i64,

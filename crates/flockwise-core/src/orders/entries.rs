@@ -24,7 +24,7 @@ struct OrderEntry {
 }
 
 impl OrderEntries {
-    /// Forgets all entries.
+    /// Removes all entries, before those of the next event.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.sums.clear();

@@ -2,27 +2,22 @@
 
 use super::entries::{OrderEntries, Sums, left_of};
 use crate::event::Event;
-use crate::feature_inputs::InputCounts;
-use crate::plan::{Compiled, Plan};
+use crate::plan::Plan;
 
 /// What to add to a feature: its terms, and the time as of which they count.
 pub(crate) type AddSums<'a> = &'a mut dyn FnMut(Sums, i64);
 
-/// Counts an event about a remembered order in a feature. `terms` computes what it adds; `None` if the feature does not
-/// count it.
+/// Counts an event about a remembered order in a feature. `own` is the place of its entry. `terms` computes what it adds;
+/// `None` if the feature does not count it.
 pub(crate) fn count_order(
     plan: &Plan,
     index: usize,
     event: &Event,
+    own: usize,
     orders: &mut OrderEntries,
-    inputs: &mut InputCounts,
-    terms: impl FnOnce(&Compiled, &Event, &mut InputCounts) -> Option<Sums>,
+    terms: impl FnOnce() -> Option<Sums>,
     add: AddSums<'_>,
 ) {
-    let feature = &plan.features[index];
-    let Some(own) = event.name.and_then(|name| orders.newest(name)) else {
-        return;
-    };
     let taken = match plan.orders().replaces(index, orders.name(own)) {
         true => match undo(plan, index, event, own, orders, add) {
             Some(taken) => taken,
@@ -30,7 +25,7 @@ pub(crate) fn count_order(
         },
         false => (0.0, 0.0),
     };
-    let terms = terms(feature, event, inputs);
+    let terms = terms();
     if let Some(kept) = plan.orders().kept(orders.name(own), index) {
         orders.set(own, kept, terms.unwrap_or_default(), taken);
     }

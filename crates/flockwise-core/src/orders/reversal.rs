@@ -5,7 +5,7 @@ use super::replacement::AddSums;
 use crate::event::{Event, Slot};
 use crate::feature::Aggregate;
 use crate::feature_inputs::InputCounts;
-use crate::plan::{AmountSource, Check, Compiled, Plan};
+use crate::plan::{AmountSource, Check, Compiled, KeptSums, Plan};
 
 /// What a reversal takes back of an order.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,8 @@ enum Stated {
 struct FoundOrder<'a> {
     plan: &'a Plan,
     feature: usize,
-    /// The entries that fed the feature, newest first.
-    places: Vec<usize>,
+    /// The places of the entries that fed the feature, newest first, and where their sums are.
+    entries: Vec<(usize, KeptSums)>,
 }
 
 /// Takes back of a feature what a reversal is about. The amount is, in this order: what the reversal states, the share
@@ -75,7 +75,7 @@ pub(crate) fn reverse(
         return;
     }
     let found = FoundOrder::new(plan, index, orders);
-    if found.places.is_empty() {
+    if found.entries.is_empty() {
         return;
     }
     inputs.events += 1;
@@ -134,10 +134,10 @@ fn due(
 fn stated(feature: &Compiled, event: &Event, inputs: &mut InputCounts) -> Stated {
     let own = feature
         .value
-        .filter(|_| feature.stated_amount != AmountSource::Format);
+        .filter(|_| feature.amount_source != AmountSource::Format);
     let own = own.into_iter().flat_map(|pointer| event.values(pointer));
     match read(event, own, inputs) {
-        Stated::Nothing if feature.stated_amount != AmountSource::Own => {
+        Stated::Nothing if feature.amount_source != AmountSource::Own => {
             match read(event, std::iter::once(&event.amount), inputs) {
                 Stated::Own(sums) => Stated::Format(sums),
                 stated => stated,
@@ -175,14 +175,14 @@ fn read<'a>(
 impl<'a> FoundOrder<'a> {
     fn new(plan: &'a Plan, feature: usize, orders: &OrderEntries) -> Self {
         let places = orders.named(plan.orders().reversed_names(feature));
-        let has_fed = |place: &usize| {
-            let kept = plan.orders().kept(orders.name(*place), feature);
-            kept.is_some_and(|kept| orders.added(*place, kept) != (0.0, 0.0))
-        };
+        let entries = places.filter_map(|place| {
+            let kept = plan.orders().kept(orders.name(place), feature)?;
+            (orders.added(place, kept) != (0.0, 0.0)).then_some((place, *kept))
+        });
         Self {
+            entries: entries.collect(),
             plan,
             feature,
-            places: places.filter(has_fed).collect(),
         }
     }
 
@@ -190,17 +190,18 @@ impl<'a> FoundOrder<'a> {
     fn amount_of_order(&self, orders: &OrderEntries) -> Option<f64> {
         let is_amount = |feature: &usize| {
             let feature = &self.plan.features[*feature];
-            feature.stated_amount != AmountSource::Own
+            feature.amount_source != AmountSource::Own
         };
         let features = (0..self.plan.len()).filter(is_amount);
-        let amounts = features.filter_map(|feature| {
-            let found = Self::new(self.plan, feature, orders);
-            let added = found.places.iter().filter_map(|place| {
-                let kept = self.plan.orders().kept(orders.name(*place), feature)?;
-                Some(orders.added(*place, kept).0.abs())
+        let found = features.map(|feature| Self::new(self.plan, feature, orders));
+        let amounts = found
+            .filter(|found| !found.entries.is_empty())
+            .map(|found| {
+                let entries = found.entries.iter();
+                entries
+                    .map(|(place, kept)| orders.added(*place, kept).0.abs())
+                    .sum()
             });
-            (!found.places.is_empty()).then(|| added.sum())
-        });
         let mut known = amounts.filter(|amount: &f64| !amount.is_nan());
         known.next()
     }
@@ -216,50 +217,19 @@ impl<'a> FoundOrder<'a> {
         let mut stated = match due {
             AmountDue::Stated(sums) => sums,
             AmountDue::Exactly(sum) => (sum, 0.0),
-            _ => (0.0, 0.0),
+            AmountDue::Share(_) | AmountDue::Rest => (0.0, 0.0),
         };
         if is_so_far {
             stated.0 -= self.all_taken(orders);
         }
-        for place in &self.places {
-            let kept = self.plan.orders().kept(orders.name(*place), self.feature)?;
+        for (place, kept) in &self.entries {
             let (added, taken) = (orders.added(*place, kept), orders.taken(*place, kept));
             let time_ms = orders.time_ms(*place);
             if added.0.is_nan() {
-                return match due {
-                    AmountDue::Stated(_) | AmountDue::Exactly(_) if !is_so_far => {
-                        add((-stated.0, -stated.1), time_ms);
-                        Some(())
-                    }
-                    _ => None,
-                };
+                let is_stated = matches!(due, AmountDue::Stated(_) | AmountDue::Exactly(_));
+                return (is_stated && !is_so_far).then(|| add((-stated.0, -stated.1), time_ms));
             }
-            let left = (left_of(added.0, taken.0), left_of(added.1, taken.1));
-            let back = match due {
-                AmountDue::Rest => left,
-                AmountDue::Share(share) if is_so_far => {
-                    let until = |added: f64, taken: f64| left_of(share * added, taken);
-                    (
-                        until(added.0, taken.0),
-                        self.count(share, until(added.1, taken.1), left.1),
-                    )
-                }
-                AmountDue::Share(share) => {
-                    let part = |added: f64, left: f64| at_most(share * added.abs(), left);
-                    (
-                        part(added.0, left.0),
-                        self.count(share, part(added.1, left.1), left.1),
-                    )
-                }
-                AmountDue::Stated(_) | AmountDue::Exactly(_) => {
-                    let first = at_most(stated.0, left.0);
-                    stated.0 -= first.abs();
-                    let covers = f64::from(u8::from(first == left.0));
-                    let second = self.count(covers, at_most(stated.1, left.1), left.1);
-                    stated.1 -= second;
-                    (first, second)
-                }
-            };
+            let back = self.back(due, is_so_far, &mut stated, added, taken);
             if back != (0.0, 0.0) {
                 add((-back.0, -back.1), time_ms);
                 orders.set(*place, kept, added, (taken.0 + back.0, taken.1 + back.1));
@@ -267,11 +237,46 @@ impl<'a> FoundOrder<'a> {
         }
         if let AmountDue::Exactly(_) = due
             && stated.0 > 0.0
-            && let Some(newest) = self.places.first()
+            && let Some((newest, _)) = self.entries.first()
         {
             add((-stated.0, 0.0), orders.time_ms(*newest));
         }
         Some(())
+    }
+
+    /// What to take back of one entry, which added and lost so much. `stated` is what is due of all entries; what this one
+    /// gives is taken off it.
+    fn back(
+        &self,
+        due: AmountDue,
+        is_so_far: bool,
+        stated: &mut Sums,
+        added: Sums,
+        taken: Sums,
+    ) -> Sums {
+        let left = (left_of(added.0, taken.0), left_of(added.1, taken.1));
+        match due {
+            AmountDue::Rest => left,
+            AmountDue::Share(share) => {
+                let part = |added: f64, taken: f64, left: f64| match is_so_far {
+                    true => left_of(share * added, taken),
+                    false => at_most(share * added.abs(), left),
+                };
+                let second = part(added.1, taken.1, left.1);
+                (
+                    part(added.0, taken.0, left.0),
+                    self.count(share, second, left.1),
+                )
+            }
+            AmountDue::Stated(_) | AmountDue::Exactly(_) => {
+                let first = at_most(stated.0, left.0);
+                stated.0 -= first.abs();
+                let covers = f64::from(u8::from(first == left.0));
+                let second = self.count(covers, at_most(stated.1, left.1), left.1);
+                stated.1 -= second;
+                (first, second)
+            }
+        }
     }
 
     /// How much of the denominator is taken back. The single value of an order counts until nothing is left of it; of many
@@ -288,11 +293,10 @@ impl<'a> FoundOrder<'a> {
     }
 
     fn all_taken(&self, orders: &OrderEntries) -> f64 {
-        let taken = self.places.iter().filter_map(|place| {
-            let kept = self.plan.orders().kept(orders.name(*place), self.feature)?;
-            Some(orders.taken(*place, kept).0.abs())
-        });
-        taken.sum()
+        let entries = self.entries.iter();
+        entries
+            .map(|(place, kept)| orders.taken(*place, kept).0.abs())
+            .sum()
     }
 }
 

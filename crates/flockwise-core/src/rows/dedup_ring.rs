@@ -8,7 +8,7 @@ pub(super) const ID: usize = 1;
 
 const _: () = assert!(MAX_REMEMBERED * ID <= LARGEST);
 
-/// The most entries of so many words each.
+/// Maximum number of entries of this length, words: more do not fit into the largest block.
 fn most(words: usize) -> usize {
     MAX_REMEMBERED.min(LARGEST / words)
 }
